@@ -1,0 +1,145 @@
+//! What leafbox adds to the accounts that a fleet declares: its own account, the system account,
+//! and in every account the roles by which a node applies stores and joins the hub.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    fleet::{Account, Fleet, JetStreamLimits, LEAFBOX_ACCOUNT, Responses, Role, SYSTEM_ACCOUNT, Service},
+    names::{Name, Subject},
+    store::{KeyValue, On, Retention, Stream, Travel},
+    units::{ByteSize, Span},
+};
+
+/// Roles that leafbox adds start with this; a fleet file may not use it.
+pub const RESERVED_PREFIX: &str = "leafbox-";
+/// The role, in every account, by which a leaf node joins the hub.
+pub const LEAF_ROLE: &str = "leafbox-leaf";
+/// The role, in every account but SYS, by which `apply` manages stores.
+pub const APPLY_ROLE: &str = "leafbox-apply";
+/// The role in SYS that pushes account claims and reads them back.
+pub const PUSH_ROLE: &str = "leafbox-push";
+/// The role and service of the health daemon in LEAFBOX.
+pub const HEALTH_SERVICE: &str = "health";
+/// The KV bucket of the last heartbeat of every node, keyed by node name.
+pub const NODES_BUCKET: &str = "leafbox_nodes";
+/// The stream of audit records.
+pub const AUDIT_STREAM: &str = "LEAFBOX_AUDIT";
+
+impl Fleet {
+    /// Every account that exists on the servers, with the roles, services and stores that leafbox
+    /// adds: the declared ones, `LEAFBOX` and `SYS`.
+    pub fn all_accounts(&self) -> BTreeMap<Name, Account> {
+        let mut accounts = self.accounts.clone();
+        accounts.insert(name(LEAFBOX_ACCOUNT), leafbox_account());
+        for account in accounts.values_mut() {
+            account.roles.insert(name(LEAF_ROLE), leaf_role());
+            account.roles.insert(name(APPLY_ROLE), apply_role());
+        }
+        accounts.insert(name(SYSTEM_ACCOUNT), system_account());
+        accounts
+    }
+}
+
+fn leafbox_account() -> Account {
+    Account {
+        description: Some("the appliance's own".into()),
+        services: BTreeMap::from([(name(HEALTH_SERVICE), health_service())]),
+        streams: BTreeMap::from([(name(AUDIT_STREAM), audit_stream())]),
+        kv: BTreeMap::from([(
+            name(NODES_BUCKET),
+            KeyValue {
+                description: Some("the last heartbeat of every node".into()),
+                travel: Some(Travel::Up),
+                max_bytes: Some(ByteSize::mib(16)),
+                ..KeyValue::default()
+            },
+        )]),
+        ..Account::default()
+    }
+}
+
+fn audit_stream() -> Stream {
+    Stream {
+        description: Some("who changed what, kept for good".into()),
+        subjects: vec!["leafbox.audit.>".into()],
+        on: On::Everywhere,
+        retention: Retention::Limits,
+        max_bytes: Some(ByteSize::mib(64)),
+        deny_delete: true,
+        deny_purge: true,
+        ..Stream::default()
+    }
+}
+
+fn health_service() -> Service {
+    Service {
+        description: Some("heartbeat of the node".into()),
+        publish: subjects(&[
+            "leafbox.node.*.heartbeat",
+            "$KV.leafbox_nodes.>",
+            "$JS.API.INFO",
+            "$JS.API.STREAM.INFO.KV_leafbox_nodes",
+        ]),
+        subscribe: subjects(&["_INBOX.>", "$SRV.>"]),
+        responses: Some(Responses { max: 1, expires: Span::seconds(10) }),
+        ..Service::default()
+    }
+}
+
+fn leaf_role() -> Role {
+    Role {
+        description: Some("a leaf node joining the hub".into()),
+        publish: subjects(&[">"]),
+        subscribe: subjects(&[">"]),
+        ..Role::default()
+    }
+}
+
+fn apply_role() -> Role {
+    Role {
+        description: Some("leafbox applying stores".into()),
+        publish: subjects(&["$JS.API.>", "$JS.*.API.>"]),
+        subscribe: subjects(&["_INBOX.>"]),
+        ..Role::default()
+    }
+}
+
+/// SYS has no JetStream and no declared stores. Its leaf role lets a leaf receive account claims
+/// from the hub and fetch those it missed, and lets it push nothing.
+fn system_account() -> Account {
+    let leaf = Role {
+        description: Some("a leaf node receiving account claims".into()),
+        publish: subjects(&["$SYS.REQ.CLAIMS.PACK", "_INBOX.>"]),
+        subscribe: subjects(&["$SYS.REQ.CLAIMS.UPDATE", "$SYS._INBOX.>"]),
+        ..Role::default()
+    };
+    let push = Role {
+        description: Some("leafbox pushing account claims".into()),
+        publish: subjects(&[
+            "$SYS.REQ.CLAIMS.UPDATE",
+            "$SYS.REQ.CLAIMS.LIST",
+            "$SYS.REQ.CLAIMS.DELETE",
+            "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP",
+            "$SYS.REQ.ACCOUNT.*.INFO",
+            "$SYS.REQ.SERVER.PING",
+            "$SYS.REQ.SERVER.PING.>",
+            "$SYS.REQ.SERVER.*.ACCOUNTZ",
+        ]),
+        subscribe: subjects(&["_INBOX.>"]),
+        ..Role::default()
+    };
+    Account {
+        description: Some("the system account".into()),
+        jetstream: JetStreamLimits { enabled: false, ..JetStreamLimits::default() },
+        roles: BTreeMap::from([(name(LEAF_ROLE), leaf), (name(PUSH_ROLE), push)]),
+        ..Account::default()
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a built-in name is valid")
+}
+
+fn subjects(texts: &[&str]) -> Vec<Subject> {
+    texts.iter().map(|text| text.parse().expect("a built-in subject is valid")).collect()
+}
