@@ -131,13 +131,14 @@ impl Default for Nats {
 }
 
 /// TLS of each listener; a listener left out speaks plainly.
+///
+/// Monitoring has none: nats-server would serve it with the clients' certificate and without any
+/// login, so it belongs on loopback, and `health.listen` is what the outside may ask.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenerTls {
     /// Clients.
     pub client: Option<Tls>,
-    /// HTTP monitoring.
-    pub monitoring: Option<Tls>,
     /// Websocket.
     pub websocket: Option<Tls>,
     /// MQTT.
