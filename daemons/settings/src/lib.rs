@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod names;
 pub mod node;
 pub mod store;
+pub mod travel;
 pub mod units;
 
 pub use fleet::{Account, Fleet, HUB_DOMAIN, LEAFBOX_ACCOUNT, SYSTEM_ACCOUNT};
