@@ -1,1 +1,7 @@
-//! placeholder
+//! What every leafbox daemon shares.
+
+pub mod holder;
+pub mod monitoring;
+
+pub use holder::{Holder, PortTaken};
+pub use monitoring::{Monitoring, MonitoringError};

@@ -1,1 +1,19 @@
-//! placeholder
+//! Runs one nats-server, and the daemons beside it where there is no systemd.
+//!
+//! - [`binary`] finds a nats-server that is recent enough, or fetches the pinned one.
+//! - [`process`] is one running nats-server: ready, reload, lame duck, kill.
+//! - [`daemons`] keeps the in-process daemons running, and drains them in reverse.
+//!
+//! Absent on purpose: what the configuration says. The caller renders it.
+
+pub mod binary;
+pub mod daemons;
+pub mod log;
+pub mod process;
+mod rundir;
+pub mod testing;
+
+pub use binary::{Binary, Locate, LocateError, default_cache, find_or_get};
+pub use daemons::Daemons;
+pub use log::LogSink;
+pub use process::{Addresses, Launch, NatsServer, StartError};

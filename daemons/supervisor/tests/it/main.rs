@@ -1,0 +1,6 @@
+//! The supervisor on the real nats-server.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod binary;
+mod process;
+mod servers;
