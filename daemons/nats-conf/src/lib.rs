@@ -94,9 +94,6 @@ pub fn render(input: &Input<'_>) -> String {
     if !tags.is_empty() {
         root.list("server_tags", &tags);
     }
-    let run = run_dir(input.data);
-    root.path("ports_file_dir", &run);
-    root.path("pid_file", &run.join("nats-server.pid"));
 
     listeners::clients(&mut root, input);
     root.blank();
