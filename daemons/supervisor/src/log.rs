@@ -118,14 +118,15 @@ impl Journal {
 
     /// A refused reload prints the old and new values, JetStream's keys among them.
     fn clean(&self, raw: &str) -> String {
-        let head = raw.split_once(" [").map_or("", |(head, _)| head);
-        if self.secrets.iter().any(|secret| raw.contains(secret.as_str())) {
-            return format!("{head} [WRN] a log line of nats-server was left out: it held a secret");
-        }
-        match raw.split_once(": old=") {
+        let line = match raw.split_once(": old=") {
             Some((before, _)) => format!("{before} (values left out)"),
             None => raw.to_owned(),
+        };
+        if self.secrets.iter().any(|secret| line.contains(secret.as_str())) {
+            let head = line.split_once(" [").map_or("", |(head, _)| head);
+            return format!("{head} [WRN] a log line of nats-server was left out: it held a secret");
         }
+        line
     }
 }
 
