@@ -41,7 +41,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, factor) = BYTE_UNITS
             .into_iter()
-            .find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0)
+            .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor))
             .unwrap_or(("B", 1));
         write!(formatter, "{}{unit}", self.0 / factor)
     }
@@ -95,7 +95,7 @@ impl fmt::Display for Span {
         let millis = self.0.as_millis() as u64;
         let (unit, factor) = SPAN_UNITS
             .into_iter()
-            .find(|(_, factor)| millis >= *factor && millis % factor == 0)
+            .find(|(_, factor)| millis >= *factor && millis.is_multiple_of(*factor))
             .unwrap_or(("ms", 1));
         write!(formatter, "{}{unit}", millis / factor)
     }
@@ -186,7 +186,29 @@ macro_rules! string_value {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                struct Text;
+
+                impl de::Visitor<'_> for Text {
+                    type Value = $type;
+
+                    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        formatter.write_str($description)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+
+                    /// A bare number is answered as the text would be: with the unit to write.
+                    fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
+                        match number.to_string().parse::<$type>() {
+                            Err(refusal) => Err(E::custom(refusal)),
+                            Ok(_) => Err(E::invalid_type(de::Unexpected::Signed(number), &self)),
+                        }
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
 
