@@ -1,7 +1,23 @@
-//! What every leafbox daemon shares.
+//! What every leafbox daemon shares: logging, shutdown, credentials, the connection to NATS, HTTP,
+//! and what systemd is told.
+//!
+//! Absent on purpose: settings. A daemon reads its own and passes plain values.
 
+pub mod backoff;
+pub mod connect;
+pub mod credentials;
+pub mod exit;
 pub mod holder;
+pub mod http;
+pub mod logging;
+pub mod micro;
 pub mod monitoring;
+pub mod notify;
+pub mod shutdown;
 
+pub use backoff::Backoff;
+pub use connect::{ConnectError, ConnectOptions, connect};
+pub use credentials::{CredentialError, Credentials};
 pub use holder::{Holder, PortTaken};
+pub use logging::LogFormat;
 pub use monitoring::{Monitoring, MonitoringError};

@@ -1,0 +1,56 @@
+//! What systemd is told: ready, stopping, alive. Without systemd each of these does nothing.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::{
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Tells systemd that the service is up.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Tells systemd that the service is stopping, so that it does not count as failed.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Tells systemd what the service is doing, for `systemctl status`.
+pub fn status(text: &str) {
+    tell(&[NotifyState::Status(text)]);
+}
+
+/// Tells systemd's watchdog that the service lives, for as long as `alive` says so, until
+/// `shutdown`; `None` where there is no watchdog. When `alive` stops saying so, systemd restarts
+/// the service.
+pub fn watchdog(
+    alive: impl Fn() -> bool + Send + 'static,
+    shutdown: CancellationToken,
+) -> Option<JoinHandle<()>> {
+    let limit = sd_notify::watchdog_enabled()?;
+    Some(tokio::spawn(async move {
+        // Half of the limit, as sd_watchdog_enabled(3) advises.
+        let mut ticks = interval((limit / 2).max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut was_alive = true;
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let is_alive = alive();
+            if is_alive {
+                tell(&[NotifyState::Watchdog]);
+            } else if was_alive {
+                tracing::error!("not alive: systemd's watchdog will restart this service");
+            }
+            was_alive = is_alive;
+        }
+    }))
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd could not be told: {error}");
+    }
+}
