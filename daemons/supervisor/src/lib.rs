@@ -2,6 +2,7 @@
 //!
 //! - [`binary`] finds a nats-server that is recent enough, or fetches the pinned one.
 //! - [`process`] is one running nats-server: ready, reload, lame duck, kill.
+//! - [`supervise()`] keeps a nats-server running on the same ports.
 //! - [`daemons`] keeps the in-process daemons running, and drains them in reverse.
 //!
 //! Absent on purpose: what the configuration says. The caller renders it.
@@ -11,9 +12,11 @@ pub mod daemons;
 pub mod log;
 pub mod process;
 mod rundir;
+pub mod supervise;
 pub mod testing;
 
 pub use binary::{Binary, Locate, LocateError, default_cache, find_or_get};
 pub use daemons::Daemons;
 pub use log::LogSink;
 pub use process::{Addresses, Launch, NatsServer, StartError};
+pub use supervise::{Leave, Ready, State, Stop, Supervised, supervise};

@@ -164,10 +164,8 @@ impl NatsServer {
             }
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = self.child.wait() => {
-                    let status = self.child.wait().await.ok();
-                    self.drain().await;
-                    return Err(StartError::Exited { status, lines: self.journal.last_lines() });
+                status = self.exited() => {
+                    return Err(StartError::Exited { status, lines: self.last_lines() });
                 }
             }
             pause = (pause * 2).min(Duration::from_millis(100));
@@ -262,13 +260,12 @@ impl NatsServer {
     }
 
     async fn exit_error(&mut self, launch: &Launch) -> StartError {
-        let status = self.child.wait().await.ok();
-        self.drain().await;
-        StartError::from_last_lines(status, self.journal.last_lines(), &launch.keys)
+        let status = self.exited().await;
+        StartError::from_last_lines(status, self.last_lines(), &launch.keys)
     }
 
     fn not_ready(&self, reason: String) -> StartError {
-        StartError::NotReady { reason, lines: self.journal.last_lines() }
+        StartError::NotReady { reason, lines: self.last_lines() }
     }
 }
 

@@ -110,6 +110,9 @@ pub enum ReloadError {
         /// What it refused, without values.
         reason: String,
     },
+    /// There is none to tell.
+    #[error("nats-server is not running; it reads its configuration when it starts")]
+    NotRunning,
     /// It said nothing.
     #[error("nats-server did not say whether it reloaded; look at its log")]
     NoAnswer,

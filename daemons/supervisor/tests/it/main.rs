@@ -4,3 +4,4 @@
 mod binary;
 mod process;
 mod servers;
+mod supervise;
