@@ -79,11 +79,11 @@ fn emptying(stream: &str, leaf: &str) -> Emptying {
 
 /// How a declared stream stands on this node; `None` when it does not exist here.
 pub(crate) fn stream_layout(site: &Site, name: &Name, declared: &Stream) -> Option<Layout> {
-    let Some(travel) = declared.travel else {
-        return topology::exists_on(declared.on, site.role).then(|| plain(site, declared.clone()));
-    };
     let subjects = topology::stream_subjects(name, declared, site.role, site.domain);
     let base = Stream { subjects, ..declared.clone() };
+    let Some(travel) = declared.travel else {
+        return topology::exists_on(declared.on, site.role).then(|| plain(site, base));
+    };
     let mut layout = match (travel, site.role) {
         (Travel::Up, NodeRole::Leaf) => outbox(site, name, base),
         (Travel::Up, NodeRole::Hub) => gathered_outboxes(site, name, base),

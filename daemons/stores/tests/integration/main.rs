@@ -1,1 +1,8 @@
-//! x
+//! Stores on real nats-servers: plan, apply, prune, and travel across a link that is cut.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod applying;
+mod pruning;
+mod refusing;
+mod servers;
