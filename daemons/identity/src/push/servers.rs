@@ -1,0 +1,101 @@
+//! Which servers there are, and which operator each obeys.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    PushError, PushOptions,
+    gather::{Reply, gather},
+};
+use crate::claims::{Claims, OperatorBody};
+
+const PING: &str = "$SYS.REQ.SERVER.PING";
+const VARZ: &str = "$SYS.REQ.SERVER.PING.VARZ";
+
+/// A server that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its name, which never changes.
+    pub name: String,
+    /// Its key, new at each start.
+    pub id: String,
+}
+
+/// The servers that share the system account.
+#[derive(Clone, Debug, Default)]
+pub struct Servers {
+    /// Those that answer, by name.
+    pub answering: Vec<Server>,
+    /// How many more there should be.
+    pub silent: usize,
+    /// The operator of each, by server id.
+    pub(super) operators: BTreeMap<String, Claims<OperatorBody>>,
+}
+
+#[derive(Deserialize)]
+struct Ping {
+    server: Server,
+    statsz: Statsz,
+}
+
+#[derive(Deserialize)]
+struct Statsz {
+    /// How many servers this one knows of, itself included.
+    #[serde(default)]
+    active_servers: usize,
+}
+
+#[derive(Deserialize)]
+struct Varz {
+    server: Server,
+    data: VarzData,
+}
+
+#[derive(Deserialize)]
+struct VarzData {
+    #[serde(default)]
+    trusted_operators_jwt: Vec<String>,
+}
+
+impl Servers {
+    /// Asks all servers.
+    pub(super) async fn ask(client: &async_nats::Client, options: &PushOptions) -> Result<Self, PushError> {
+        let known = |replies: &[Reply]| {
+            let pings = replies.iter().filter_map(Reply::json::<Ping>);
+            pings.map(|ping| ping.statsz.active_servers).max().unwrap_or(1).max(1)
+        };
+        let all = |replies: &[Reply]| replies.len() >= known(replies);
+        let replies = gather(client, PING, "", options.timeout, all).await?;
+        let mut answering: Vec<Server> = Vec::new();
+        for ping in replies.iter().filter_map(Reply::json::<Ping>) {
+            if !answering.iter().any(|server| server.id == ping.server.id) {
+                answering.push(ping.server);
+            }
+        }
+        if answering.is_empty() {
+            return Err(PushError::NoAnswer { subject: PING.into(), timeout: options.timeout });
+        }
+        answering.sort_by(|one, two| (&one.name, &one.id).cmp(&(&two.name, &two.id)));
+        let silent = known(&replies).saturating_sub(answering.len());
+        let mut servers = Self { answering, silent, operators: BTreeMap::new() };
+
+        let replies = gather(client, VARZ, "", options.timeout, |replies| servers.all_in(replies)).await?;
+        for varz in replies.iter().filter_map(Reply::json::<Varz>) {
+            let jwt = varz.data.trusted_operators_jwt.first();
+            if let Some(claims) = jwt.and_then(|jwt| Claims::<OperatorBody>::decode(jwt).ok()) {
+                servers.operators.insert(varz.server.id, claims);
+            }
+        }
+        Ok(servers)
+    }
+
+    /// Whether every one has answered.
+    pub(super) fn all_in(&self, replies: &[Reply]) -> bool {
+        if replies.len() < self.answering.len() {
+            return false;
+        }
+        let from: Vec<Server> = replies.iter().filter_map(Reply::server).collect();
+        self.answering.iter().all(|server| from.iter().any(|found| found.id == server.id))
+    }
+}
