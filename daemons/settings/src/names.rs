@@ -92,7 +92,7 @@ impl FromStr for Subject {
         if let Some(bad) = text.chars().find(|character| character.is_whitespace() || character.is_control())
         {
             return Err(format!(
-                "the subject `{text}` holds `{}`: NATS refuses white space",
+                "the subject `{text}` holds `{}`, and NATS refuses white space: take it out, or write a dot between tokens",
                 bad.escape_default()
             ));
         }
@@ -151,8 +151,13 @@ macro_rules! text {
 
 text!(Name);
 text!(Subject);
-string_value!(Name, "Name", "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$", "letters, digits, `_` and `-`");
-string_value!(Subject, "Subject", "^[^\\s.]+(\\.[^\\s.]+)*$", "a NATS subject, wildcards allowed");
+string_value!(Name, "Name", "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$", "a name of letters, digits, `_` and `-`");
+string_value!(
+    Subject,
+    "Subject",
+    "^[^\\s.]+(\\.[^\\s.]+)*$",
+    "a NATS subject in quotes, such as \"orders.>\""
+);
 
 #[cfg(test)]
 mod tests {

@@ -33,8 +33,7 @@ fn problem(document: &Document<'_>, error: &toml::de::Error) -> Problem {
     };
     if error.message().starts_with("duplicate key") {
         let path = line.map(|line| path_of_line(document, line)).unwrap_or_default();
-        let (first, _) = document.locate(&path);
-        let (message, remedy) = match first.filter(|first| Some(*first) != line) {
+        let (message, remedy) = match first_line(document, &path, line, text) {
             Some(first) => (
                 format!("this key is already set on line {first}"),
                 format!("keep one of lines {first} and {}", line.unwrap_or_default()),
@@ -46,12 +45,24 @@ fn problem(document: &Document<'_>, error: &toml::de::Error) -> Problem {
     let key = text.split_once('=').map(|(key, _)| key.trim().to_owned()).unwrap_or_default();
     let remedy = match unquoted(text) {
         Some(value) => format!("write the value in quotes: {key} = \"{value}\""),
+        None if text.ends_with('=') => format!("write a value after `{key} =`, or remove the line"),
         None if text.starts_with('[') => {
             "write a table as [name] and a list entry as [[name]], on a line of its own".into()
         }
         None => "write `key = value`, with text in double quotes, as TOML has it (https://toml.io)".into(),
     };
     described(key, format!("this is not TOML: {}", error.message()), remedy)
+}
+
+/// The earlier line that sets the same; of a table that is there twice, the tree knows only the
+/// second.
+fn first_line(document: &Document<'_>, path: &KeyPath, line: Option<usize>, text: &str) -> Option<usize> {
+    let line = line?;
+    if text.starts_with('[') {
+        let name = |text: &str| text.split(']').next().map(|name| name.replace(' ', ""));
+        return (1..line).find(|earlier| name(document.line_text(*earlier).trim()) == name(text));
+    }
+    document.locate(path).0.filter(|first| *first != line)
 }
 
 /// The path that a line sets, from its own text and the table header above it.

@@ -102,14 +102,17 @@ pub struct Denies {
 
 /// The deny lists of a leaf's remotes, by account; empty for a hub node.
 ///
-/// - What the leaf captures never comes in from the hub: another node has captured it.
-/// - What the hub captures as well never goes out. What only leaves capture still goes out, so that
-///   services at the hub can listen live.
+/// - What the leaf captures crosses in neither direction: another node would capture it a second
+///   time, and what the hub needs of it travels with the store. Denying imports alone would not do:
+///   nats-server applies a denied import to exports as well from the moment that anybody subscribes
+///   to a wider subject such as `>` (`loadMsgDenyFilterIfNeeded` in its client.go), so the hub
+///   would hear a leaf live until then and never after. Who wants to listen live at the hub
+///   declares `republish`.
 /// - Deliveries of push consumers, republished messages and imported subjects stay on the side
 ///   where they arise: the other side has its own, and would get everything twice.
 ///
 /// What travel itself needs (`$JS.<domain>.API`, deliveries, acknowledgements, flow control) is
-/// never among them.
+/// never among them, nor are writes to what only the hub captures.
 pub fn link_denies(fleet: &Fleet, node: &Node) -> BTreeMap<Name, Denies> {
     if node.role == NodeRole::Hub {
         return BTreeMap::new();
@@ -119,17 +122,15 @@ pub fn link_denies(fleet: &Fleet, node: &Node) -> BTreeMap<Name, Denies> {
 }
 
 fn account_denies(account: &Account, leaf: &str) -> Denies {
-    let here = captured(account, NodeRole::Leaf, leaf);
-    let hub = captured(account, NodeRole::Hub, HUB_DOMAIN);
-    let both_ways = one_sided(account, leaf);
-    let captured_twice = here.iter().filter(|subject| hub.iter().any(|other| subject.overlaps(other)));
-    let exports: BTreeSet<Subject> = captured_twice.chain(&both_ways).cloned().collect();
-    let imports: BTreeSet<Subject> = here.iter().chain(&both_ways).cloned().collect();
-    Denies { exports: exports.into_iter().collect(), imports: imports.into_iter().collect() }
+    let denied: BTreeSet<Subject> =
+        captured(account, leaf).into_iter().chain(one_sided(account, leaf)).collect();
+    let denied: Vec<Subject> = denied.into_iter().collect();
+    Denies { exports: denied.clone(), imports: denied }
 }
 
-/// Every subject that the stores of an account capture on one side.
-fn captured(account: &Account, role: NodeRole, writer: &str) -> Vec<Subject> {
+/// Every subject that the stores of an account capture on a leaf.
+fn captured(account: &Account, leaf: &str) -> Vec<Subject> {
+    let (role, writer) = (NodeRole::Leaf, leaf);
     let streams =
         account.streams.iter().flat_map(|(name, stream)| stream_subjects(name, stream, role, writer));
     let kv = account
@@ -212,20 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn what_the_leaf_captures_never_comes_in() {
+    fn what_the_leaf_captures_or_has_of_its_own_crosses_in_neither_direction() {
         let denies = link_denies(&fleet(), &leaf());
         let shop = &denies["SHOP"];
         assert_eq!(
             texts(&shop.imports),
             ["$KV.stock.>", "live.*", "local.*", "records.shop-1.>", "sales.>", "till.prices"]
         );
+        assert_eq!(shop.exports, shop.imports);
+        assert!(texts(&denies["LEAFBOX"].exports).contains(&"leafbox.audit.>"));
     }
 
     #[test]
-    fn only_what_the_hub_captures_too_is_kept_from_going_out() {
+    fn writes_to_what_only_the_hub_captures_go_through() {
         let denies = link_denies(&fleet(), &leaf());
-        assert_eq!(texts(&denies["SHOP"].exports), ["$KV.stock.>", "live.*", "local.*", "till.prices"]);
-        assert!(texts(&denies["LEAFBOX"].exports).contains(&"leafbox.audit.>"));
+        for written in ["prices.apple", "$KV.settings.theme", "$O.photos.C.x", "records.shop-2.a"] {
+            assert!(denies["SHOP"].exports.iter().all(|subject| !subject.overlaps(written)), "{written}");
+        }
     }
 
     #[test]

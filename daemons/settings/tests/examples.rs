@@ -1,5 +1,5 @@
 //! The examples that ship are right, and so are the defaults.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 

@@ -9,14 +9,23 @@ pub(super) fn describe(mistake: &Mistake, key: &str, found: Option<&str>) -> (St
         Mistake::UnknownKey { allowed } => {
             ("there is no such key".into(), meant_or_list(key, allowed, "the keys here are"))
         }
-        Mistake::MissingKey(key) => ("this key is missing".into(), format!("add `{key} = …`")),
+        Mistake::MissingKey("kind") => {
+            ("this key is missing".into(), "add `kind = \"stream\"` or `kind = \"service\"`".into())
+        }
+        Mistake::MissingKey(key) => ("this key is missing".into(), format!("add `{key} = \"…\"`")),
         Mistake::UnknownWord { found, allowed } => (
-            format!("{found} is not one of the words allowed here"),
+            format!("this should be one of a few words, and is {found}"),
             meant_or_list(found.trim_matches('`'), allowed, "write one of"),
         ),
         Mistake::WrongType { found: kind, expected } => {
             let wanted = wanted(expected);
-            (format!("this is {kind}, where {wanted} belongs"), type_remedy(kind, expected, &wanted, found))
+            // A number out of range needs no telling that it is a number.
+            let is = if kind == "a number" && wanted.contains("number") {
+                String::new()
+            } else {
+                format!(", and is {kind}")
+            };
+            (format!("this should be {wanted}{is}"), type_remedy(kind, key, expected, &wanted, found))
         }
         // The types that refuse a value say what is wrong, a colon, and what to do.
         Mistake::Refused(text) => match text.rsplit_once(": ") {
@@ -44,7 +53,10 @@ fn wanted(expected: &str) -> String {
     }
 }
 
-fn type_remedy(kind: &str, expected: &str, wanted: &str, found: Option<&str>) -> String {
+fn type_remedy(kind: &str, key: &str, expected: &str, wanted: &str, found: Option<&str>) -> String {
+    if wanted == "a table" {
+        return format!("write a table, as `{key} = {{ … }}` or under a header of its own");
+    }
     let Some(found) = found else { return format!("write {wanted}") };
     let inside = found.trim_matches(['"', '\'']);
     match expected {

@@ -169,8 +169,9 @@ fn each_store(tenant: &Tenant<'_>, findings: &mut Findings) {
 pub(super) fn node(fleet: &Fleet, node: &Node, facts: Facts) -> Vec<Finding> {
     let mut in_fleet = Findings::new(File::Fleet);
     let mut in_node = Findings::new(File::Node);
-    let from_disk =
-        || facts.disk.map(|disk| ByteSize(disk.bytes().saturating_sub(node.jetstream.reserve.bytes())));
+    // A reserve that takes the whole disk is told by itself.
+    let free = facts.disk.map(|disk| disk.bytes().saturating_sub(node.jetstream.reserve.bytes()));
+    let from_disk = || free.filter(|free| *free > 0).map(ByteSize);
     if let Some(capacity) = node.jetstream.max_storage.or_else(from_disk) {
         storage(fleet, node, capacity, &mut in_fleet, &mut in_node);
     }

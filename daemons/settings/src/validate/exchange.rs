@@ -207,9 +207,15 @@ fn exported(account: &Account) -> String {
 pub(super) fn cycles(fleet: &Fleet, findings: &mut Findings) {
     for (name, account) in &fleet.accounts {
         for (index, import) in account.imports.iter().enumerate() {
-            let mut way = vec![name];
-            if import.from != *name && leads_back(fleet, name, import, &mut way) {
-                let way: Vec<&str> = way.iter().map(|name| name.as_str()).collect();
+            let mut circle = Circle {
+                fleet,
+                start: name,
+                subject: local(import),
+                way: vec![name],
+                dead_ends: BTreeSet::new(),
+            };
+            if import.from != *name && circle.leads_back(import) {
+                let way: Vec<&str> = circle.way.iter().map(|name| name.as_str()).collect();
                 findings.error(
                     KeyPath::of(["accounts", name.as_str(), "imports"]).index(index),
                     format!("this import goes round in a circle: {}", way.join(" from ")),
@@ -220,25 +226,34 @@ pub(super) fn cycles(fleet: &Fleet, findings: &mut Findings) {
     }
 }
 
-fn leads_back<'f>(fleet: &'f Fleet, start: &Name, import: &'f Import, way: &mut Vec<&'f Name>) -> bool {
-    let from = &import.from;
-    if from == start {
-        way.push(from);
-        return true;
-    }
-    if way.contains(&from) {
-        return false;
-    }
-    way.push(from);
-    let next = fleet.accounts.get(from).into_iter().flat_map(|account| &account.imports);
-    for further in next {
-        if further.kind == import.kind
-            && local(further).overlaps(&import.subject)
-            && leads_back(fleet, start, further, way)
-        {
-            return true;
+/// The search for a way from one import back to itself.
+struct Circle<'f> {
+    fleet: &'f Fleet,
+    start: &'f Name,
+    /// What the first import brings, in `start`.
+    subject: Subject,
+    way: Vec<&'f Name>,
+    /// Imports that do not lead back, by account and place: each is followed once.
+    dead_ends: BTreeSet<(&'f Name, usize)>,
+}
+
+impl<'f> Circle<'f> {
+    /// Whether an import takes, by way of others, what `start` has by the first.
+    fn leads_back(&mut self, import: &'f Import) -> bool {
+        self.way.push(&import.from);
+        if import.from == *self.start {
+            if import.subject.overlaps(&self.subject) {
+                return true;
+            }
+        } else if let Some(account) = self.fleet.accounts.get(&import.from) {
+            for (index, further) in account.imports.iter().enumerate() {
+                let goes_on = further.kind == import.kind && local(further).overlaps(&import.subject);
+                if goes_on && self.dead_ends.insert((&import.from, index)) && self.leads_back(further) {
+                    return true;
+                }
+            }
         }
+        self.way.pop();
+        false
     }
-    way.pop();
-    false
 }
