@@ -15,6 +15,8 @@ pub mod creds;
 mod declared;
 pub mod enrolled;
 pub mod ensure;
+#[cfg(test)]
+mod fixture;
 pub mod jetstream_key;
 pub mod jwt_set;
 pub mod keystore;
