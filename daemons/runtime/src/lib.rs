@@ -3,6 +3,7 @@
 //!
 //! Absent on purpose: settings. A daemon reads its own and passes plain values.
 
+pub mod address;
 pub mod backoff;
 pub mod connect;
 pub mod credentials;
@@ -15,6 +16,7 @@ pub mod monitoring;
 pub mod notify;
 pub mod shutdown;
 
+pub use address::reachable;
 pub use backoff::Backoff;
 pub use connect::{ConnectError, ConnectOptions, connect};
 pub use credentials::{CredentialError, Credentials};

@@ -74,45 +74,51 @@ impl Monitoring {
 
     /// `/healthz`: everything that the server should hold is there and current.
     pub async fn healthz(&self) -> Result<(), MonitoringError> {
-        self.text("/healthz").await.map(drop)
+        self.body("/healthz").await.map(drop)
     }
 
     /// A page such as `/varz`, as the type that it is read into.
     pub async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, MonitoringError> {
-        let body = self.text(path).await?;
-        serde_json::from_str(&body)
+        let body = self.body(path).await?;
+        serde_json::from_slice(&body)
             .map_err(|source| MonitoringError::NotUnderstood { path: path.to_owned(), source })
     }
 
-    async fn text(&self, path: &str) -> Result<String, MonitoringError> {
-        let address = self.address;
-        let unreachable = |source| MonitoringError::Unreachable { address, source };
+    /// The status and body of a page, whatever the status is.
+    pub async fn get(&self, path: &str) -> Result<(u16, Vec<u8>), MonitoringError> {
+        let unreachable = |source| MonitoringError::Unreachable { address: self.address, source };
         let answer = timeout(self.deadline, self.ask(path)).await;
         let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(unreachable)?;
         let (status, body) = split(&answer)
             .ok_or_else(|| unreachable(io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer")))?;
-        if status == 200 {
-            return Ok(body.to_owned());
-        }
-        let body = body.trim().chars().take(300).collect();
-        Err(MonitoringError::Refused { address, path: path.to_owned(), status, body })
+        Ok((status, body.to_vec()))
     }
 
-    async fn ask(&self, path: &str) -> io::Result<String> {
+    async fn body(&self, path: &str) -> Result<Vec<u8>, MonitoringError> {
+        let (status, body) = self.get(path).await?;
+        if status == 200 {
+            return Ok(body);
+        }
+        let body = String::from_utf8_lossy(&body).trim().chars().take(300).collect();
+        Err(MonitoringError::Refused { address: self.address, path: path.to_owned(), status, body })
+    }
+
+    async fn ask(&self, path: &str) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address).await?;
         let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.take(LARGEST_ANSWER).read_to_string(&mut answer).await?;
+        let mut answer = Vec::new();
+        stream.take(LARGEST_ANSWER).read_to_end(&mut answer).await?;
         Ok(answer)
     }
 }
 
 /// The status and body of an HTTP answer.
-fn split(answer: &str) -> Option<(u16, &str)> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+fn split(answer: &[u8]) -> Option<(u16, &[u8])> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
     let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body))
+    Some((status, &answer[end + 4..]))
 }
 
 #[cfg(test)]
@@ -121,9 +127,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_split_into_status_and_body() {
-        assert_eq!(split("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), Some((200, "ok")));
-        assert_eq!(split("HTTP/1.0 503 Service Unavailable\r\nA: b\r\n\r\n"), Some((503, "")));
-        assert_eq!(split("SSH-2.0-OpenSSH\r\n\r\n"), None);
-        assert_eq!(split(""), None);
+        assert_eq!(split(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), Some((200, &b"ok"[..])));
+        assert_eq!(split(b"HTTP/1.0 503 Service Unavailable\r\nA: b\r\n\r\n"), Some((503, &b""[..])));
+        assert_eq!(split(b"SSH-2.0-OpenSSH\r\n\r\n"), None);
+        assert_eq!(split(b""), None);
     }
 }

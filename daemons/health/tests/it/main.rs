@@ -1,0 +1,7 @@
+//! The health daemon beside a real nats-server.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod heartbeat;
+mod node;
+mod readiness;
+mod uplink;
