@@ -108,7 +108,7 @@ pub(crate) fn of_fleet(fleet: &Fleet, broken: &BTreeSet<String>) -> Vec<Finding>
     let mut findings = Findings::new(File::Fleet);
     naming::fleet(fleet, &mut findings);
     travel::hub_and_leaves(fleet, &mut findings);
-    let exports = exchange::open_exports(fleet);
+    let exports = exchange::OpenExports::of(fleet);
     for (name, account) in &fleet.accounts {
         let tenant = Tenant { fleet, name, account, path: KeyPath::of(["accounts", name.as_str()]) };
         naming::account(&tenant, &mut findings);

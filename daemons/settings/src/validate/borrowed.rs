@@ -3,7 +3,7 @@
 
 use super::{
     Findings, Tenant,
-    exchange::{OpenExports, first_token, is_open_to, local, word},
+    exchange::{OpenExports, is_open_to, local, word},
 };
 use crate::{
     fleet::{ExportKind, Role},
@@ -72,15 +72,10 @@ fn check_one(
     path: impl Fn() -> KeyPath,
     findings: &mut Findings,
 ) {
-    let Some(candidates) = exports.get(first_token(subject)) else { return };
-    let Some((owner, _)) = candidates.iter().find(|(owner, export)| {
-        *owner != tenant.name
-            && export.kind == kind
-            && is_open_to(export, tenant.name)
-            && export.subject.covers(subject)
-    }) else {
-        return;
-    };
+    let owner = exports.covering(subject).find(|(owner, export)| {
+        *owner != tenant.name && export.kind == kind && is_open_to(export, tenant.name)
+    });
+    let Some((owner, _)) = owner else { return };
     if is_used_here() || is_own(tenant, subject) {
         return;
     }

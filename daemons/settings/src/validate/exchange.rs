@@ -10,24 +10,34 @@ use crate::{
     suggest::{list, meant_or_list},
 };
 
-/// Exports by the first token of their subject, where that is no wildcard.
-pub(super) type OpenExports<'f> = BTreeMap<&'f str, Vec<(&'f Name, &'f Export)>>;
+/// Exports by the tokens of their subject before its first wildcard; those that start with a
+/// wildcard are left out.
+pub(super) struct OpenExports<'f>(BTreeMap<&'f str, Vec<(&'f Name, &'f Export)>>);
 
-pub(super) fn open_exports(fleet: &Fleet) -> OpenExports<'_> {
-    let mut exports = OpenExports::new();
-    for (name, account) in &fleet.accounts {
-        for export in &account.exports {
-            let first = first_token(&export.subject);
-            if !matches!(first, "*" | ">") {
-                exports.entry(first).or_default().push((name, export));
+impl<'f> OpenExports<'f> {
+    pub(super) fn of(fleet: &'f Fleet) -> Self {
+        let mut exports: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (name, account) in &fleet.accounts {
+            for export in &account.exports {
+                let subject = export.subject.as_str();
+                let wildcard = subject.find(['*', '>']).unwrap_or(subject.len());
+                let literal = subject[..wildcard].trim_end_matches('.');
+                if !literal.is_empty() {
+                    exports.entry(literal).or_default().push((name, export));
+                }
             }
         }
+        Self(exports)
     }
-    exports
-}
 
-pub(super) fn first_token(subject: &str) -> &str {
-    subject.split('.').next().unwrap_or_default()
+    /// Every export that covers a subject, and whose it is.
+    pub(super) fn covering(&self, subject: &str) -> impl Iterator<Item = (&'f Name, &'f Export)> {
+        let ends = subject.match_indices('.').map(|(end, _)| end).chain([subject.len()]);
+        ends.filter_map(|end| self.0.get(&subject[..end]))
+            .flatten()
+            .filter(move |(_, export)| export.subject.covers(subject))
+            .copied()
+    }
 }
 
 pub(super) fn word(kind: ExportKind) -> &'static str {

@@ -80,7 +80,7 @@ fn limits_larger_than_the_disk() {
             "accounts.A.kv.k.max_bytes = \"6GiB\"\naccounts.B.kv.k.max_bytes = \"6GiB\"",
             leaf,
             "jetstream.max_storage",
-            "may take 12.0GiB on this node",
+            "may take 12368MiB on this node",
         ),
         (
             "accounts.A.kv.k = { max_bytes = \"1GiB\", storage = \"memory\" }",
