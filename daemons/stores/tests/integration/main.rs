@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod applying;
+mod both_ways;
+mod buckets;
+mod proxy;
 mod pruning;
 mod refusing;
 mod servers;
+mod travelling;

@@ -50,11 +50,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    target: Arc<Mutex<Option<SocketAddr>>>,
-    open: watch::Receiver<bool>,
-) {
+async fn accept(listener: TcpListener, target: Arc<Mutex<Option<SocketAddr>>>, open: watch::Receiver<bool>) {
     while let Ok((mut near, _)) = listener.accept().await {
         let target = *target.lock().unwrap();
         let Some(target) = target.filter(|_| *open.borrow()) else { continue };
