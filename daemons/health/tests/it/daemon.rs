@@ -1,0 +1,141 @@
+//! The program as systemd runs it: exit codes, credentials, notifications.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::node::{DEADLINE, JETSTREAM, Node};
+
+struct Files {
+    node: PathBuf,
+    data: PathBuf,
+    notify: PathBuf,
+}
+
+/// `node.toml` for a health daemon beside the given server, with creds that a plain server takes.
+fn files(server: &Node) -> Files {
+    let folder = server.folder.path();
+    let node = folder.join("node.toml");
+    let text = format!(
+        "name = \"shop-1\"\ndata = \"data\"\n[nats]\nclient = \"{}\"\nmonitoring = \"{}\"\n\
+         [health]\nlisten = \"127.0.0.1:0\"\nheartbeat = \"1s\"\n[jetstream]\nreserve = \"1B\"\n",
+        server.client, server.monitoring
+    );
+    fs::write(&node, text).unwrap();
+    fs::write(folder.join("fleet.toml"), "name = \"fleet\"\n").unwrap();
+    let data = folder.join("data");
+    fs::create_dir_all(data.join("keys")).unwrap();
+    let user = nkeys::KeyPair::new_user();
+    let creds = format!(
+        "-----BEGIN NATS USER JWT-----\nheader.claims.signature\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        user.seed().unwrap()
+    );
+    write_creds(&data, &creds, 0o600);
+    Files { node, data, notify: folder.join("notify") }
+}
+
+fn write_creds(data: &Path, text: &str, mode: u32) {
+    let path = data.join("keys/health.creds");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn start(files: &Files) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_leafbox-health"))
+        .arg("--node")
+        .arg(&files.node)
+        .env("NOTIFY_SOCKET", &files.notify)
+        .env("WATCHDOG_USEC", "200000")
+        .env_remove("WATCHDOG_PID")
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .env_remove("JOURNAL_STREAM")
+        .env_remove("LEAFBOX_LOG")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn refused(files: &Files) -> (Option<i32>, String) {
+    let output = timeout(DEADLINE, start(files).wait_with_output()).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn it_tells_systemd_that_it_is_ready_alive_and_stopping_and_exits_with_0() {
+    let server = Node::start(JETSTREAM).await;
+    let bucket = server.make_bucket().await;
+    let files = files(&server);
+    let told = UnixDatagram::bind(&files.notify).unwrap();
+    told.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = std::sync::Arc::new(told);
+    let next = async || {
+        let told = std::sync::Arc::clone(&told);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut buffer = [0; 256];
+            let length = told.recv(&mut buffer).unwrap();
+            String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+        });
+        read.await.unwrap()
+    };
+    let daemon = start(&files);
+    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
+    let mut messages = [next().await, next().await];
+    messages.sort();
+    assert_eq!(messages, ["READY=1", "WATCHDOG=1"]);
+    assert_eq!(next().await, "WATCHDOG=1", "it goes on being alive");
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while bucket.get("shop-1").await.unwrap().is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "no heartbeat was stored");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    kill(pid, Signal::SIGTERM).unwrap();
+    let output = timeout(DEADLINE, daemon.wait_with_output()).await.unwrap().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert!(log.contains("received SIGTERM"), "{log}");
+    while next().await != "STOPPING=1" {}
+}
+
+#[tokio::test]
+async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_to_do() {
+    let server = Node::start(JETSTREAM).await;
+    let files = files(&server);
+    let creds = fs::read_to_string(files.data.join("keys/health.creds")).unwrap();
+
+    write_creds(&files.data, &creds, 0o644);
+    let (code, log) = refused(&files).await;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("run `chmod 600") && log.contains("keys/health.creds"), "{log}");
+
+    write_creds(&files.data, &creds[..40], 0o600);
+    let (code, log) = refused(&files).await;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("health.creds cannot be used"), "{log}");
+
+    fs::remove_file(files.data.join("keys/health.creds")).unwrap();
+    let (code, log) = refused(&files).await;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("`health.creds` is missing"), "{log}");
+
+    fs::write(&files.node, "name = \"shop-1\"\nheatlh = 1\n").unwrap();
+    let (code, log) = refused(&files).await;
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("heatlh"), "{log}");
+}
