@@ -66,7 +66,9 @@ impl<'t> Document<'t> {
 
     /// The text of a line, counted from 1.
     pub(crate) fn line_text(&self, line: usize) -> &'t str {
-        self.text.lines().nth(line - 1).unwrap_or_default()
+        let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
+        let start = self.line_starts.get(line - 1).copied().unwrap_or(end);
+        self.text[start..end].trim_end_matches(['\n', '\r'])
     }
 
     pub(crate) fn deserializer(&self) -> ValueDeserializer<'_, 't> {

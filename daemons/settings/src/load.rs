@@ -82,25 +82,23 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         None => sources.node.with_file_name("fleet.toml"),
     };
     let fleet_text = match read(&fleet_file, File::Fleet) {
-        Ok(text) => text,
+        Ok(text) => Some(text),
         Err(mut problem) => {
+            // Which file is meant is not known before node.toml can be read.
             if node.value.is_some() {
-                let (line, _) = node_document.locate(&KeyPath::of(["fleet"]));
-                if let Some(line) = line {
-                    problem.remedy = format!(
-                        "{}, or correct `fleet` on line {line} of {}",
-                        problem.remedy, node_document.file
-                    );
+                if let (Some(line), _) = node_document.locate(&KeyPath::of(["fleet"])) {
+                    let file = &node_document.file;
+                    problem.remedy =
+                        format!("{}, or correct `fleet` on line {line} of {file}", problem.remedy);
                 }
                 problems.push(*problem);
             }
-            String::new()
+            None
         }
     };
-    let has_fleet = !fleet_text.is_empty() || fleet_file.is_file();
-    let (fleet_document, mut found) = Document::parse(&fleet_file, &fleet_text);
+    let (fleet_document, mut found) = Document::parse(&fleet_file, fleet_text.as_deref().unwrap_or_default());
     problems.append(&mut found);
-    let mut fleet = if has_fleet { decoded(&fleet_document, decode::fleet) } else { nothing() };
+    let mut fleet = if fleet_text.is_some() { decoded(&fleet_document, decode::fleet) } else { nothing() };
     problems.append(&mut fleet.problems);
 
     let facts =
@@ -182,7 +180,9 @@ fn findings(fleet: &Decoded<Fleet>, node: &Decoded<Node>, facts: Facts) -> Vec<F
         })
         .collect();
     let mut findings = Vec::new();
-    if let Some(fleet) = &fleet.value {
+    // Which nodes there are decides how many copies a store may have, and whether it travels.
+    let nodes_unknown = fleet.broken.contains(&KeyPath::of(["nodes"]));
+    if let Some(fleet) = fleet.value.as_ref().filter(|_| !nodes_unknown) {
         findings.extend(validate::of_fleet(fleet, &broken_accounts));
     }
     if let Some(node) = &node.value {

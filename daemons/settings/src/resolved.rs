@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::{
-    fleet::{Fleet, HUB_DOMAIN},
+    fleet::Fleet,
     node::{Node, NodeRole},
+    travel,
 };
 
 /// Both files, read and found right.
@@ -25,10 +26,7 @@ pub struct Settings {
 impl Settings {
     /// The JetStream domain of this node: `hub` on the hub, the node's name on a leaf.
     pub fn domain(&self) -> &str {
-        match self.node.role {
-            NodeRole::Hub => HUB_DOMAIN,
-            NodeRole::Leaf => &self.node.name,
-        }
+        travel::domain(&self.node)
     }
 
     /// The folder that holds all state, absolute.

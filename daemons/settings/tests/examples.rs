@@ -83,6 +83,17 @@ fn a_fleet_of_a_thousand_accounts_is_checked() {
     let problems = settings::check_text(settings::File::Fleet, Path::new("fleet.toml"), &fleet);
     println!("1,000 accounts, {} KiB: {:?}", fleet.len() / 1024, begin.elapsed());
     assert!(problems.0.is_empty(), "{problems}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("fleet.toml"), &fleet).unwrap();
+    std::fs::write(folder.path().join("node.toml"), "name = \"l-1\"\n").unwrap();
+    let begin = std::time::Instant::now();
+    let loaded = load(&Sources {
+        node: folder.path().join("node.toml"),
+        environment: Vec::new(),
+        disk_size: |_| Some(ByteSize::gib(32_768)),
+    });
+    println!("loaded with a node: {:?}", begin.elapsed());
+    assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
     let spoilt = fleet.replace("max_age = \"7d\"", "max_aeg = \"7d\"");
     let begin = std::time::Instant::now();
     let problems = settings::check_text(settings::File::Fleet, Path::new("fleet.toml"), &spoilt);

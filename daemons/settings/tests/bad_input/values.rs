@@ -211,6 +211,14 @@ fn a_key_that_is_wrong_is_not_missing_too() {
 }
 
 #[test]
+fn nodes_that_cannot_be_read_are_not_held_against_stores() {
+    let text = "name = \"f\"\nnodes = { hub = 1, leaves = [\"l-1\"] }\naccounts.A.kv.k = { travel = \"up\", replicas = 3 }\n";
+    let problems = check(File::Fleet, text);
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    assert_eq!(problems.0[0].path, "nodes.hub");
+}
+
+#[test]
 fn all_mistakes_come_at_once_and_what_follows_from_them_does_not() {
     let problems = check(
         File::Fleet,
