@@ -95,22 +95,11 @@ impl Watch {
             (Some(_), _) => UplinkState::Up,
         };
         if self.last.as_ref().is_none_or(|(last, _)| *last != state) {
-            self.tell(state, linked, of);
             self.last = Some((state, now.to_owned()));
         }
         let since = self.last.as_ref().map_or_else(String::new, |(_, since)| since.clone());
         let rtt = spokes.first().and_then(|leaf| leaf.rtt.clone());
         Uplink { state, linked, of, since, rtt }
-    }
-
-    fn tell(&self, state: UplinkState, linked: usize, of: usize) {
-        match state {
-            UplinkState::Up => tracing::info!("the uplink is up: {linked} of {of} accounts are linked"),
-            UplinkState::Partial => tracing::warn!("only {linked} of {of} accounts are linked to the hub"),
-            UplinkState::Down if self.last.is_none() => tracing::info!("the uplink is not up yet"),
-            UplinkState::Down => tracing::warn!("the uplink is down: everything local goes on"),
-            UplinkState::None | UplinkState::Unknown => {}
-        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod exit;
 pub mod holder;
 pub mod http;
+mod log_file;
 pub mod logging;
 pub mod micro;
 pub mod monitoring;
