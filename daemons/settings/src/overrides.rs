@@ -20,8 +20,9 @@ pub const PREFIX: &str = "LEAFBOX_";
 
 /// Variables that leafbox reads for something else than a key of `node.toml`; one that ends in
 /// `_` stands for all that start with it.
-pub const NOT_KEYS: [(&str, &str); 3] = [
+pub const NOT_KEYS: [(&str, &str); 4] = [
     ("LEAFBOX_CONFIG", "the path of node.toml"),
+    ("LEAFBOX_JETSTREAM_KEY", "given to nats-server, whose configuration refers to it"),
     ("LEAFBOX_LOG", "what is logged, as RUST_LOG has it"),
     ("LEAFBOX_TEST_", "for the tests of leafbox itself"),
 ];
@@ -179,7 +180,8 @@ mod tests {
 
     #[test]
     fn names_that_are_no_keys_are_left_to_others() {
-        assert!(is_not_a_key("LEAFBOX_LOG") && is_not_a_key("LEAFBOX_TEST_SERVER"));
+        assert!(is_not_a_key("LEAFBOX_LOG") && is_not_a_key("LEAFBOX_JETSTREAM_KEY"));
+        assert!(is_not_a_key("LEAFBOX_TEST_SERVER"));
         assert!(!is_not_a_key("LEAFBOX_LOGS") && !is_not_a_key("LEAFBOX_NATS_SERVER"));
     }
 }
