@@ -1,1 +1,21 @@
-fn main() {}
+//! The `leafbox` command: flags, logging, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use leafbox::{cli::Cli, problems::BadConfig};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let differs_is_two = matches!(cli.command, leafbox::cli::Command::Plan(_));
+    match leafbox::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let bad_config = error.downcast_ref::<BadConfig>().is_some();
+            eprintln!("leafbox: {}", leafbox::explain(&error));
+            // `plan` says with 2 that something differs, so its own failures are all 1.
+            let code = if bad_config && !differs_is_two { runtime::exit::BAD_CONFIG } else { runtime::exit::FAILURE };
+            ExitCode::from(code)
+        }
+    }
+}

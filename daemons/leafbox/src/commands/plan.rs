@@ -1,0 +1,65 @@
+//! `leafbox plan`: what apply would do.
+
+use anyhow::Result;
+use identity::AccountChange;
+
+use crate::{cli, converge, say, session::Session};
+
+/// The exit code when something differs, as in the help.
+const DIFFERS: u8 = 2;
+
+/// Prints what differs and gives the exit code.
+pub(crate) async fn run(session: &Session, arguments: &cli::Plan) -> Result<u8> {
+    session.require_running()?;
+    let plan = converge::plan(session).await?;
+    if arguments.json {
+        say!("{}", serde_json::to_string_pretty(&plan)?);
+    } else {
+        print(&plan);
+    }
+    Ok(if plan.is_empty() { runtime::exit::SUCCESS } else { DIFFERS })
+}
+
+/// Prints a plan for people.
+pub(crate) fn print(plan: &converge::Plan) {
+    print_accounts(&plan.accounts);
+    say!("{}", plan.stores);
+    if plan.is_empty() {
+        say!("nothing differs");
+    }
+}
+
+/// Prints what differs about accounts.
+pub(crate) fn print_accounts(accounts: &converge::Accounts) {
+    for change in &accounts.changes {
+        say!("{}", line('~', change));
+    }
+    for name in accounts.unpushed.iter().filter(|name| !accounts.changes.iter().any(|change| change.account == **name)) {
+        say!("~ {name} account: signed, and not in force on every server");
+    }
+    if !accounts.waiting.is_empty() {
+        for change in &accounts.waiting {
+            say!("{}", line('?', change));
+        }
+        say!("  the lines with ? wait for the operator: `leafbox apply` where the operator's keys are");
+    }
+    for name in &accounts.undeclared {
+        say!("- {name} account: signed, and no longer declared; it stays as it is");
+    }
+    if let Some(why) = &accounts.unknown {
+        say!("! the accounts in force could not be read: {why}");
+    }
+}
+
+fn line(mark: char, change: &AccountChange) -> String {
+    let AccountChange { account, what, from, to } = change;
+    match (from, to) {
+        (None, Some(to)) => format!("+ {account} {what}: {to}").replacen('+', if mark == '?' { "?" } else { "+" }, 1),
+        (Some(from), None) => format!("{mark} {account} {what}: {from} -> none"),
+        (from, to) => format!(
+            "{mark} {account} {what}: {} -> {}",
+            from.as_deref().unwrap_or("none"),
+            to.as_deref().unwrap_or("none")
+        ),
+    }
+}

@@ -1,0 +1,266 @@
+//! `leafbox status`: the node on one screen.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result};
+use runtime::Monitoring;
+use serde::Serialize;
+use serde_json::Value;
+use settings::{ByteSize, Name, NodeRole};
+use stores::StoreStatus;
+
+use crate::{addresses::reachable, cli, converge, say, session::Session, table::Table};
+
+/// The answers of nats-server and the health daemon, and the stores.
+#[derive(Debug, Serialize)]
+struct Status {
+    node: String,
+    role: NodeRole,
+    domain: String,
+    leafbox: &'static str,
+    varz: Value,
+    uplink: Uplink,
+    ready: Option<Value>,
+    accounts: Vec<AccountRow>,
+    stores: Vec<StoreStatus>,
+    connections: Vec<Value>,
+    /// Accounts whose stores could not be looked at, and why.
+    failures: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum Uplink {
+    /// A hub node, or a leaf that stands alone.
+    None,
+    /// Accounts that are linked, of those that should be.
+    Up { linked: usize, of: usize, address: String, rtt: String },
+    /// None is linked.
+    Down,
+}
+
+#[derive(Debug, Serialize)]
+struct AccountRow {
+    name: String,
+    connections: usize,
+    streams: u64,
+    consumers: u64,
+    memory: u64,
+    storage: u64,
+}
+
+/// Prints the status; an error when no node answers.
+pub(crate) async fn run(session: &Session, output: cli::Output) -> Result<()> {
+    session.require_running()?;
+    let status = gather(session).await?;
+    if output.json {
+        say!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print(&status);
+    }
+    Ok(())
+}
+
+async fn gather(session: &Session) -> Result<Status> {
+    let address = session.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
+    let monitoring = Monitoring::new(reachable(address)).within(Duration::from_secs(5));
+    let varz: Value = monitoring.json("/varz").await.context("nats-server does not answer: is the node running?")?;
+    let leafz: Value = monitoring.json("/leafz").await?;
+    let connz: Value = monitoring.json("/connz?auth=1&limit=1024").await?;
+    let jsz: Value = monitoring.json("/jsz?accounts=1").await?;
+    let names = account_names(session);
+    let connections = connections(&connz, &names);
+    let (clients, mut failures) = converge::connect_stores(session).await;
+    let (stores, failed) =
+        stores::status(&session.settings.fleet, &session.settings.node, &clients).await;
+    failures.extend(failed.into_iter().map(|failure| format!("{}: {}", failure.account, failure.error)));
+    Ok(Status {
+        node: session.settings.node.name.to_string(),
+        role: session.settings.node.role,
+        domain: session.settings.domain().to_owned(),
+        leafbox: env!("CARGO_PKG_VERSION"),
+        uplink: uplink(session, &leafz, names.len()),
+        ready: super::health::ask(session).await.ok().map(|(_, answer)| answer),
+        accounts: accounts(&jsz, &connections, &names),
+        stores,
+        connections,
+        varz,
+        failures,
+    })
+}
+
+/// Account names by public key, from the JWTs that this node starts with.
+fn account_names(session: &Session) -> BTreeMap<String, Name> {
+    let Ok(set) = identity::JwtSet::read_dir(&session.settings.jwts_dir()) else { return BTreeMap::new() };
+    set.accounts.into_iter().map(|(name, account)| (account.public_key, name)).collect()
+}
+
+fn named(names: &BTreeMap<String, Name>, key: &Value) -> String {
+    let key = key.as_str().unwrap_or_default();
+    names.get(key).map_or_else(|| key.to_owned(), ToString::to_string)
+}
+
+fn uplink(session: &Session, leafz: &Value, of: usize) -> Uplink {
+    if session.settings.node.role == NodeRole::Hub {
+        return Uplink::None;
+    }
+    let links = leafz["leafs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match links.first() {
+        Some(first) => Uplink::Up {
+            linked: links.len(),
+            of,
+            address: format!("{}:{}", text(&first["ip"]), first["port"]),
+            rtt: text(&first["rtt"]).to_owned(),
+        },
+        // What runs may have an uplink that node.toml does not, as `dev --hub` does.
+        None if session.settings.node.uplink.urls.is_empty() => Uplink::None,
+        None => Uplink::Down,
+    }
+}
+
+fn connections(connz: &Value, names: &BTreeMap<String, Name>) -> Vec<Value> {
+    let listed = connz["connections"].as_array().cloned().unwrap_or_default();
+    let named = |mut connection: Value| {
+        let account = named(names, &connection["account"]);
+        connection["account"] = account.into();
+        // The JWT is public, but long.
+        if let Some(fields) = connection.as_object_mut() {
+            fields.remove("jwt");
+        }
+        connection
+    };
+    listed.into_iter().map(named).collect()
+}
+
+fn accounts(jsz: &Value, connections: &[Value], names: &BTreeMap<String, Name>) -> Vec<AccountRow> {
+    let details = jsz["account_details"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |(key, name): (&String, &Name)| {
+        let detail = details.iter().find(|detail| detail["id"] == key.as_str());
+        let number = |field: &str| detail.and_then(|detail| detail[field].as_u64()).unwrap_or(0);
+        let streams = detail.and_then(|detail| detail["stream_detail"].as_array()).map_or(0, Vec::len) as u64;
+        let consumers = |stream: &Value| stream["state"]["consumer_count"].as_u64().unwrap_or(0);
+        AccountRow {
+            name: name.to_string(),
+            connections: connections.iter().filter(|one| one["account"] == name.as_str()).count(),
+            streams,
+            consumers: detail
+                .and_then(|detail| detail["stream_detail"].as_array())
+                .map_or(0, |streams| streams.iter().map(consumers).sum()),
+            memory: number("memory"),
+            storage: number("storage"),
+        }
+    };
+    let mut rows: Vec<AccountRow> = names.iter().map(row).collect();
+    rows.sort_by(|one, two| one.name.cmp(&two.name));
+    rows
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+fn print(status: &Status) {
+    let varz = &status.varz;
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let role = match status.role {
+        NodeRole::Leaf => "leaf",
+        NodeRole::Hub => "hub",
+    };
+    say!("{}  {role}, JetStream domain {}", status.node, status.domain);
+    say!("  leafbox {}, nats-server {}, up {}", status.leafbox, text(&varz["version"]), text(&varz["uptime"]));
+    match &status.ready {
+        Some(ready) if ready["ready"].as_bool() == Some(true) => say!("  ready     yes"),
+        Some(ready) => say!("  ready     no: {}", super::health::failing(ready).join("; ")),
+        None => say!("  ready     unknown: the health daemon does not answer"),
+    }
+    match &status.uplink {
+        Uplink::None if status.role == NodeRole::Hub => {}
+        Uplink::None => say!("  uplink    none declared: this leaf stands alone"),
+        Uplink::Down => say!("  uplink    down: trying; everything local goes on"),
+        Uplink::Up { linked, of, address, rtt } => {
+            say!("  uplink    {linked} of {of} accounts linked, {address}, rtt {rtt}");
+        }
+    }
+    let stats = &varz["jetstream"]["stats"];
+    let config = &varz["jetstream"]["config"];
+    say!(
+        "  jetstream {} of {} on disk, {} of {} in memory",
+        amount(number(&stats["storage"])),
+        amount(number(&config["max_storage"])),
+        amount(number(&stats["memory"])),
+        amount(number(&config["max_memory"])),
+    );
+    say!("  clients   {}, {} slow", number(&varz["connections"]), number(&varz["slow_consumers"]));
+
+    let mut table = Table::new(&["ACCOUNT", "CONNECTIONS", "STREAMS", "CONSUMERS", "DISK", "MEMORY"]);
+    for row in &status.accounts {
+        table.row([
+            row.name.clone(),
+            row.connections.to_string(),
+            row.streams.to_string(),
+            row.consumers.to_string(),
+            amount(row.storage),
+            amount(row.memory),
+        ]);
+    }
+    say!("\nAccounts\n{table}");
+
+    let mut table = Table::new(&["ACCOUNT", "STORE", "KIND", "MESSAGES", "BYTES", "LAG"]);
+    for store in &status.stores {
+        let holds = store.holds.as_ref();
+        table.row([
+            store.account.to_string(),
+            store.name.clone(),
+            store.kind.word().to_owned(),
+            holds.map_or("missing: leafbox apply".to_owned(), |holds| holds.messages.to_string()),
+            holds.map_or(String::new(), |holds| amount(holds.bytes)),
+            lag(store),
+        ]);
+    }
+    say!("Stores\n{table}");
+
+    let mut table = Table::new(&["ACCOUNT", "CLIENT", "FROM", "LANGUAGE", "IN", "OUT", "PENDING", "RTT"]);
+    for one in &status.connections {
+        let name = one["name"].as_str().or(one["name_tag"].as_str()).unwrap_or("unnamed");
+        table.row([
+            text(&one["account"]).to_owned(),
+            name.to_owned(),
+            format!("{}:{}", text(&one["ip"]), one["port"]),
+            text(&one["lang"]).to_owned(),
+            number(&one["in_msgs"]).to_string(),
+            number(&one["out_msgs"]).to_string(),
+            amount(number(&one["pending_bytes"])),
+            text(&one["rtt"]).to_owned(),
+        ]);
+    }
+    if !table.is_empty() {
+        say!("Connections\n{table}");
+    }
+    for failure in &status.failures {
+        say!("! {failure}");
+    }
+}
+
+/// How far a store's copies are behind: the sum of what is known to be missing, and who is silent.
+fn lag(store: &StoreStatus) -> String {
+    if store.origins.is_empty() {
+        return String::new();
+    }
+    let behind: u64 = store.origins.iter().map(|origin| origin.lag).sum();
+    let silent: Vec<&str> = store
+        .origins
+        .iter()
+        .filter(|origin| origin.is_asleep())
+        .map(|origin| origin.domain.as_deref().unwrap_or(&origin.stream))
+        .collect();
+    if silent.is_empty() { behind.to_string() } else { format!("{behind}, not hearing {}", silent.join(" ")) }
+}
+
+/// Bytes for people: one decimal of the largest fitting unit.
+fn amount(bytes: u64) -> String {
+    let units = [("GiB", ByteSize::gib(1)), ("MiB", ByteSize::mib(1)), ("KiB", ByteSize::kib(1))];
+    match units.into_iter().find(|(_, unit)| bytes >= unit.bytes()) {
+        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / unit.bytes() as f64),
+        None => format!("{bytes} B"),
+    }
+}

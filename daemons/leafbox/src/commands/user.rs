@@ -1,0 +1,79 @@
+//! `leafbox user`: users that stand in no file.
+
+use std::{path::Path, time::SystemTime};
+
+use anyhow::{Context, Result, bail};
+use identity::{KeyStore, UserRequest};
+use settings::{Name, Span};
+
+use crate::{cli, data::write_whole, say, session::Session, setup};
+
+/// Carries out one of the subcommands.
+pub(crate) async fn run(session: &Session, command: &cli::User) -> Result<()> {
+    match command {
+        cli::User::Mint { account, role, name, expires, public_key, output } => {
+            let account: Name = account.parse().map_err(anyhow::Error::msg)?;
+            let role: Name = role.parse().map_err(anyhow::Error::msg)?;
+            let expires = expires.as_deref().map(str::parse::<Span>).transpose().map_err(anyhow::Error::msg)?;
+            let jwts = signed(session)?;
+            let signed = jwts.accounts.get(&account);
+            let signed = signed.with_context(|| {
+                let names: Vec<&str> = jwts.accounts.keys().map(|name| name.as_str()).collect();
+                format!("there is no account {account}: there are {}", names.join(", "))
+            })?;
+            let request = UserRequest {
+                account: &account,
+                account_key: &signed.public_key,
+                role: &role,
+                name,
+                expires: expires.map(|span| span.0),
+                tags: &[],
+            };
+            mint(session, &request, public_key.as_deref(), output)
+        }
+        cli::User::Revoke { account, public_key } => revoke(session, account, public_key),
+    }
+}
+
+fn signed(session: &Session) -> Result<identity::JwtSet> {
+    setup::previous(&session.settings.jwts_dir())?
+        .context("no account was signed yet: run `leafbox dev` or `leafbox apply` first")
+}
+
+fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, output: &Path) -> Result<()> {
+    let keys = KeyStore::open(&session.keys_dir())?;
+    let to_stdout = output == Path::new("-");
+    if !to_stdout && output.exists() {
+        bail!("{} is there already: remove it or write elsewhere; nothing was minted", output.display());
+    }
+    match public_key {
+        Some(key) => {
+            let jwt = identity::mint_for(&keys, request, key, SystemTime::now())?;
+            if to_stdout {
+                say!("{jwt}");
+            } else {
+                write_whole(output, format!("{jwt}\n").as_bytes(), 0o644)?;
+                say!("wrote the JWT of {key} to {}: put it beside the seed that made that key", output.display());
+            }
+        }
+        None => {
+            let creds = identity::mint(&keys, request, SystemTime::now())?;
+            if to_stdout {
+                say!("{}", creds.text().trim_end());
+            } else {
+                creds.write(output)?;
+                say!("wrote {} ({}): nobody can read it again from here", output.display(), creds.claims.subject);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn revoke(session: &Session, account: &str, public_key: &str) -> Result<()> {
+    let account: Name = account.parse().map_err(anyhow::Error::msg)?;
+    let keys = KeyStore::open(&session.keys_dir())?;
+    let set = identity::revoke(&keys, &signed(session)?, &account, public_key, SystemTime::now())?;
+    set.write_dir(&session.settings.jwts_dir())?;
+    say!("signed: {public_key} of {account} is revoked; `leafbox apply` takes it to the servers");
+    Ok(())
+}

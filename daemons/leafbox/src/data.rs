@@ -1,0 +1,252 @@
+//! The data directory: its folders, its version, and the lock that keeps a second leafbox out.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use settings::ByteSize;
+
+/// The layout of the data directory that this version writes. Raised when an older leafbox could
+/// no longer read it.
+const LAYOUT: u32 = 1;
+
+/// What `leafbox.json` in the data directory says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    layout: u32,
+    written_by: String,
+}
+
+/// The data directory of one node.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// Held while a node runs on a data directory.
+#[derive(Debug)]
+pub struct RunLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
+
+impl DataDir {
+    /// The data directory at `root`, whether or not it is there; refuses one that a newer leafbox
+    /// wrote, and changes nothing.
+    pub fn open(root: &Path) -> Result<Self> {
+        let data = Self { root: root.to_owned() };
+        let file = data.marker_file();
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(data),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
+        let marker: Marker = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged: restore it from a backup", file.display()))?;
+        if marker.layout > LAYOUT {
+            bail!(
+                "{} was written by leafbox {} (layout {}), and this is leafbox {} (layout {LAYOUT}): \
+                 run that version or a newer one; nothing was changed",
+                root.display(),
+                marker.written_by,
+                marker.layout,
+                env!("CARGO_PKG_VERSION"),
+            );
+        }
+        Ok(data)
+    }
+
+    /// Makes the folders that are missing, private to the owner, and marks the version.
+    pub fn create(&self) -> Result<()> {
+        for folder in [self.root.clone(), self.jetstream(), self.resolver(), self.run()] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        let file = self.marker_file();
+        if !file.exists() {
+            let marker = Marker { layout: LAYOUT, written_by: env!("CARGO_PKG_VERSION").to_owned() };
+            write_whole(&file, &serde_json::to_vec_pretty(&marker)?, 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps every other leafbox out until the result is dropped.
+    pub fn lock(&self) -> Result<RunLock> {
+        let path = self.run().join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        let mut holder = String::new();
+        file.read_to_string(&mut holder).unwrap_or_default();
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                lock.set_len(0)?;
+                lock.rewind()?;
+                writeln!(lock, "{}", std::process::id())?;
+                Ok(RunLock(lock))
+            }
+            Err(_) => bail!(
+                "a leafbox (pid {}) already runs on {}: stop it, or give this one another folder with --data",
+                holder.trim(),
+                self.root.display()
+            ),
+        }
+    }
+
+    /// Whether a leafbox holds the lock right now.
+    pub fn is_running(&self) -> bool {
+        let Ok(file) = File::open(self.run().join("lock")) else { return false };
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err()
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// JetStream's store.
+    pub fn jetstream(&self) -> PathBuf {
+        self.root.join("jetstream")
+    }
+
+    /// nats-server's account resolver.
+    pub fn resolver(&self) -> PathBuf {
+        self.root.join("resolver")
+    }
+
+    /// Ports, pid, configuration and state of the running node.
+    pub fn run(&self) -> PathBuf {
+        nats_conf::run_dir(&self.root)
+    }
+
+    /// The addresses that were bound, as JSON.
+    pub fn addresses_file(&self) -> PathBuf {
+        self.run().join("addresses.json")
+    }
+
+    /// The rendered nats-server configuration.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.run().join("nats-server.conf")
+    }
+
+    /// What the node logged.
+    pub fn log_file(&self) -> PathBuf {
+        self.run().join("leafbox.log")
+    }
+
+    /// The fingerprint of the key that JetStream's files are encrypted with.
+    pub fn key_fingerprint_file(&self) -> PathBuf {
+        self.root.join("jetstream.fingerprint")
+    }
+
+    fn marker_file(&self) -> PathBuf {
+        self.root.join("leafbox.json")
+    }
+
+    /// Bytes that file streams may use where node.toml leaves it to the disk: what is free, plus
+    /// what JetStream already has, less the reserve; whole mebibytes.
+    pub fn storage_budget(&self, reserve: ByteSize) -> Result<ByteSize> {
+        let disk = Disk::of(&self.root)?;
+        let used = folder_size(&self.jetstream());
+        let bytes = (disk.available + used).saturating_sub(reserve.bytes());
+        Ok(ByteSize(bytes >> 20 << 20))
+    }
+}
+
+/// A file system, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// Its size.
+    pub total: u64,
+    /// What this user may still write.
+    pub available: u64,
+}
+
+impl Disk {
+    /// The file system that holds `path`, or its nearest folder that exists.
+    pub fn of(path: &Path) -> Result<Self> {
+        let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+        let found = nix::sys::statvfs::statvfs(existing)
+            .with_context(|| format!("cannot read the size of the disk of {}", existing.display()))?;
+        #[allow(clippy::unnecessary_cast, reason = "narrower on macOS")]
+        let (unit, total, available) =
+            (found.fragment_size() as u64, found.blocks() as u64, found.blocks_available() as u64);
+        Ok(Self { total: unit * total, available: unit * available })
+    }
+}
+
+fn folder_size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Writes a file so that a reader sees the old text or the new, never half of it.
+pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let wrote = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|failed| failed.error)?;
+        Ok(())
+    };
+    wrote().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = br#"{"layout": 99, "written_by": "9.0.0"}"#;
+        fs::write(folder.path().join("leafbox.json"), marker).unwrap();
+        let error = DataDir::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("9.0.0") && error.contains("nothing was changed"), "{error}");
+        assert_eq!(fs::read(folder.path().join("leafbox.json")).unwrap(), marker);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_of_this_version_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        DataDir::open(folder.path()).unwrap().create().unwrap();
+        DataDir::open(folder.path()).unwrap().create().unwrap();
+    }
+
+    #[test]
+    fn a_second_leafbox_is_kept_out_and_told_by_whom() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        data.create().unwrap();
+        let lock = data.lock().unwrap();
+        assert!(data.is_running());
+        let error = data.lock().unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        drop(lock);
+        assert!(!data.is_running());
+        data.lock().unwrap();
+    }
+}

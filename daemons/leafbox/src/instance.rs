@@ -1,0 +1,240 @@
+//! One node, from its start to its stop: nats-server first, then apply, then the daemons; the
+//! reverse at the end.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use runtime::Backoff;
+use supervisor::{
+    daemons::Daemons,
+    log::LogSink,
+    process::Launch,
+    supervise::{Leave, Ready, State, Stop, Supervised, supervise},
+};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    addresses::{Addresses, reachable},
+    converge,
+    data::{RunLock, write_whole},
+    session::Session,
+    setup::Setup,
+    uplink,
+};
+
+/// How long nats-server may take until it listens.
+const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a daemon may drain.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// How the last apply ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that this machine can do was done.
+    Applied,
+    /// Something failed, in words; it is tried again.
+    Failed(String),
+}
+
+/// A node whose nats-server listens.
+#[derive(Debug)]
+pub struct Instance {
+    setup: Arc<Setup>,
+    server: Supervised,
+    stop: CancellationToken,
+    daemons: Daemons,
+    health: Option<TcpListener>,
+    addresses: Addresses,
+    applied: watch::Sender<Option<Outcome>>,
+    _lock: RunLock,
+}
+
+impl Instance {
+    /// Starts nats-server and waits until it listens, which a hub node does before its cluster has
+    /// a leader.
+    pub async fn launch(setup: Setup, binary: std::path::PathBuf, leave: Leave, deadline: Duration) -> Result<Self> {
+        let lock = setup.data.lock()?;
+        // An earlier run's answer is not this one's.
+        let _ = std::fs::remove_file(health::Applied::path(setup.data.root()));
+        // A taken port is told before anything runs.
+        let health = match setup.settings.node.health.listen.address() {
+            Some(address) => Some(runtime::http::bind(address, "health.listen").await?),
+            None => None,
+        };
+        let health_address = health.as_ref().map(TcpListener::local_addr).transpose()?;
+        let setup = Arc::new(setup);
+        let stop = CancellationToken::new();
+        let server = supervise(configure(Arc::clone(&setup), binary), Stop { leave, deadline }, stop.clone()).await?;
+        let bound = match &*server.state().borrow() {
+            State::Starting { addresses, .. } | State::Ready(Ready { addresses, .. }) => addresses.clone(),
+            State::Backoff { .. } | State::Stopped { .. } => Default::default(),
+        };
+        let addresses = Addresses::bound(&bound, health_address);
+        addresses.write(&setup.data)?;
+        let applied = watch::Sender::new(None);
+        Ok(Self { setup, server, stop, daemons: Daemons::new(), health, addresses, applied, _lock: lock })
+    }
+
+    /// What the node listens on.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What the node was started from.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// A session on the running node.
+    pub fn session(&self) -> Session {
+        Session {
+            settings: self.setup.settings.clone(),
+            data: self.setup.data.clone(),
+            addresses: self.addresses.clone(),
+        }
+    }
+
+    /// Waits until nats-server is healthy.
+    pub async fn ready(&self, within: Duration) -> Result<()> {
+        self.server.ready(within).await?;
+        Ok(())
+    }
+
+    /// Starts what goes on beside nats-server: apply, uplink, health. None of them ends the node.
+    pub fn start_daemons(&mut self) -> Result<()> {
+        let session = Arc::new(self.session());
+        let (state, applied) = (self.server.state(), self.applied.clone());
+        let for_apply = Arc::clone(&session);
+        self.daemons.start("apply", move |stop| {
+            keep_applied(Arc::clone(&for_apply), state.clone(), applied.clone(), stop)
+        });
+        self.daemons.start("uplink", move |stop| uplink::watch(Arc::clone(&session), stop));
+        if let Some(listener) = self.health.take() {
+            self.start_health(listener)?;
+        }
+        Ok(())
+    }
+
+    fn start_health(&mut self, listener: TcpListener) -> Result<()> {
+        let setup = &self.setup;
+        let monitoring = self.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
+        let config = health::Config::new(&setup.settings, reachable(monitoring));
+        let session = self.session();
+        let connect = runtime::ConnectOptions {
+            urls: vec![session.client_url()?],
+            credentials: Some(identity::layout::health_creds(&setup.keys)),
+            name: format!("{} {}", health::SERVICE, setup.settings.node.name),
+        };
+        // Kept, so that the daemon can be started again on the same port.
+        let listener = listener.into_std()?;
+        self.daemons.start("health", move |stop| {
+            let (config, connect, listener) = (config.clone(), connect.clone(), listener.try_clone());
+            async move {
+                let listener = TcpListener::from_std(listener?)?;
+                let nats = runtime::connect(&connect).await?;
+                health::run(config, listener, nats, stop).await?;
+                anyhow::Ok(())
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits until the stores were applied once, whatever came of it.
+    pub async fn applied(&self) -> Outcome {
+        let mut state = self.applied.subscribe();
+        let settled = state.wait_for(Option::is_some).await;
+        settled.ok().and_then(|settled| settled.clone()).expect("this node holds the sender")
+    }
+
+    /// Stops the daemons, then nats-server.
+    pub async fn stop(self) {
+        runtime::notify::stopping();
+        self.daemons.stop(DRAIN_DEADLINE).await;
+        self.stop.cancel();
+        self.server.join().await;
+        // What it says is no longer true.
+        let _ = std::fs::remove_file(self.setup.data.addresses_file());
+    }
+}
+
+/// Renders the configuration before each start.
+fn configure(
+    setup: Arc<Setup>,
+    binary: std::path::PathBuf,
+) -> impl FnMut(Option<&supervisor::process::Addresses>) -> Result<Launch, supervisor::supervise::ConfigureError> + Send + 'static
+{
+    move |bound| {
+        let config = setup.data.configuration_file();
+        write_whole(&config, setup.configuration(bound).as_bytes(), 0o600)?;
+        Ok(Launch {
+            binary: binary.clone(),
+            config,
+            environment: setup.environment(),
+            run_dir: setup.data.run(),
+            log: LogSink::Tracing { server: setup.settings.node.name.to_string() },
+            ready_timeout: LISTEN_DEADLINE,
+            keys: setup.listener_keys(),
+        })
+    }
+}
+
+/// Applies once nats-server is ready, again after each restart of it, and again after a failure.
+async fn keep_applied(
+    session: Arc<Session>,
+    mut state: watch::Receiver<State>,
+    applied: watch::Sender<Option<Outcome>>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let work = async {
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        loop {
+            let ready = state.wait_for(|state| matches!(state, State::Ready(_))).await;
+            ready.context("nats-server is no longer supervised")?;
+            state.mark_unchanged();
+            let outcome = apply_once(&session).await;
+            let settled = outcome == Outcome::Applied;
+            applied.send_replace(Some(outcome));
+            if settled {
+                backoff.reset();
+                state.changed().await.context("nats-server is no longer supervised")?;
+            } else {
+                // A restart may be what it takes, so it cuts the wait short.
+                let _ = tokio::time::timeout(backoff.wait(), state.changed()).await;
+            }
+        }
+    };
+    stop.run_until_cancelled(work).await.unwrap_or(Ok(()))
+}
+
+async fn apply_once(session: &Session) -> Outcome {
+    let outcome = match converge::converge(session).await {
+        Ok(converged) => {
+            tell(&converged);
+            let problems = converged.problems();
+            if problems.is_empty() { Outcome::Applied } else { Outcome::Failed(problems.join("; ")) }
+        }
+        Err(error) => Outcome::Failed(crate::explain(&error)),
+    };
+    if let Outcome::Failed(why) = &outcome {
+        warn!("not all could be applied, trying again: {why}");
+    }
+    outcome
+}
+
+fn tell(converged: &converge::Converged) {
+    let refused = converged.refused();
+    if refused > 0 {
+        warn!("{refused} store changes are refused: `leafbox plan` says why and how to make them by hand");
+    }
+    let waiting: BTreeSet<&str> =
+        converged.accounts.waiting.iter().map(|change| change.account.as_str()).collect();
+    if !waiting.is_empty() {
+        let names = waiting.into_iter().collect::<Vec<_>>().join(", ");
+        warn!("changes of the accounts {names} wait for the operator: `leafbox plan` shows them");
+    }
+    info!("stores applied: {} changed", converged.applied.done.len());
+}

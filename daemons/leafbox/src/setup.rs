@@ -1,0 +1,233 @@
+//! Everything that must be right before nats-server is started: the data directory, keys, JWTs,
+//! the JetStream key, the configuration.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result};
+use identity::{JwtSet, KeyStore, layout};
+use nats_conf::{Input, Link, Trust, TrustedAccount};
+use settings::{
+    ByteSize, Listen, Name, NodeRole, Settings,
+    node::Encryption,
+    travel::link_denies,
+};
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use crate::{addresses::Addresses, data::DataDir, key_guard};
+
+/// Where a node's keys and JWTs come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Made here where they are missing: development, and the operator's own machine.
+    Made,
+    /// Given by the operator; what is missing is an error.
+    Given,
+}
+
+/// A node that can be started.
+#[derive(Debug)]
+pub struct Setup {
+    /// Both files, checked.
+    pub settings: Settings,
+    /// The data directory, with its folders made.
+    pub data: DataDir,
+    /// The credentials directory.
+    pub keys: PathBuf,
+    /// The accounts that the node starts with.
+    pub jwts: JwtSet,
+    /// Whether keys were made that were not there.
+    pub made_keys: bool,
+    jetstream_key: Option<Zeroizing<String>>,
+    links: Vec<Link>,
+    max_storage: ByteSize,
+}
+
+impl Setup {
+    /// Makes or checks all that a start needs. Nothing runs yet.
+    ///
+    /// # Errors
+    /// A newer data layout, unsafe or foreign keys, a JetStream key that is not the one that the
+    /// store was written with: each says what to do.
+    pub fn new(settings: Settings, keys: &Path, source: Keys) -> Result<Self> {
+        let data = DataDir::open(&settings.data_dir())?;
+        let store = match source {
+            Keys::Made => KeyStore::create(keys)?,
+            Keys::Given => KeyStore::open(keys)?,
+        };
+        data.create()?;
+        let encryption = settings.node.jetstream.encryption;
+        let jetstream_key = match encryption {
+            Encryption::Off => None,
+            Encryption::Aes | Encryption::Chacha => {
+                // A new key beside a store that another one wrote would only hide the loss.
+                if source == Keys::Made && !data.key_fingerprint_file().exists() {
+                    identity::ensure_jetstream_key(&store)?;
+                }
+                Some(identity::read_jetstream_key(&layout::jetstream_key(keys))?)
+            }
+        };
+        let fingerprint = jetstream_key.as_ref().map(|key| identity::fingerprint(key));
+        key_guard::check(&data, encryption, fingerprint.as_deref())?;
+        let (jwts, made_keys) = match source {
+            Keys::Made => sign(&store, &settings)?,
+            Keys::Given => (read_jwts(&settings)?, false),
+        };
+        let links = links(&settings, &jwts, keys);
+        let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
+        Ok(Self { settings, data, keys: keys.to_owned(), jwts, made_keys, jetstream_key, links, max_storage })
+    }
+
+    /// The configuration that a start would give nats-server. Makes nothing and reads no secret.
+    pub fn rendering(settings: Settings, keys: &Path) -> Result<String> {
+        let data = DataDir::open(&settings.data_dir())?;
+        let jwts = read_jwts(&settings)?;
+        let links = links(&settings, &jwts, keys);
+        let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
+        let setup = Self {
+            settings,
+            data,
+            keys: keys.to_owned(),
+            jwts,
+            made_keys: false,
+            jetstream_key: None,
+            links,
+            max_storage,
+        };
+        Ok(setup.configuration(None))
+    }
+
+    /// The nats-server configuration; with what was bound before, in place of ports 0, so that
+    /// clients find a restarted server where it was.
+    pub fn configuration(&self, bound: Option<&supervisor::process::Addresses>) -> String {
+        let mut node = self.settings.node.clone();
+        if let Some(bound) = bound {
+            let listeners = [
+                (&mut node.nats.client, bound.client),
+                (&mut node.nats.monitoring, bound.monitoring),
+                (&mut node.nats.websocket, bound.websocket),
+                (&mut node.nats.mqtt, bound.mqtt),
+                (&mut node.nats.leaf, bound.leaf),
+                (&mut node.nats.route, bound.route),
+            ];
+            for (listener, bound) in listeners {
+                if let (Listen::On(declared), Some(bound)) = (&mut *listener, bound) {
+                    declared.set_port(bound.port());
+                }
+            }
+        }
+        let accounts: Vec<TrustedAccount<'_>> = self
+            .jwts
+            .accounts
+            .iter()
+            .map(|(name, account)| TrustedAccount { name, public_key: &account.public_key, jwt: &account.jwt })
+            .collect();
+        nats_conf::render(&Input {
+            node: &node,
+            fleet: &self.settings.fleet,
+            trust: Trust {
+                operator: &self.jwts.operator,
+                system_account: &self.jwts.system_account,
+                accounts: &accounts,
+            },
+            links: &self.links,
+            data: self.data.root(),
+            credentials: &self.keys,
+            max_storage: self.max_storage,
+        })
+    }
+
+    /// What nats-server finds in its environment and nowhere else.
+    pub fn environment(&self) -> Vec<(String, Zeroizing<String>)> {
+        let key = self.jetstream_key.iter();
+        // Quoted: nats-server parses the value as configuration, and a key of digits as a number.
+        key.map(|key| (nats_conf::JETSTREAM_KEY_VARIABLE.to_owned(), Zeroizing::new(format!("\"{}\"", key.as_str()))))
+            .collect()
+    }
+
+    /// The key in node.toml that moves each listener.
+    pub fn listener_keys(&self) -> Vec<(std::net::SocketAddr, String)> {
+        let declared = Addresses::declared(&self.settings.node);
+        [
+            ("nats.client", declared.client),
+            ("nats.monitoring", declared.monitoring),
+            ("nats.websocket", declared.websocket),
+            ("nats.mqtt", declared.mqtt),
+            ("nats.leaf", declared.leaf),
+            ("nats.route", declared.route),
+        ]
+        .into_iter()
+        .filter_map(|(key, address)| Some((address?, key.to_owned())))
+        .collect()
+    }
+}
+
+/// Makes the keys that are missing, signs what changed, and writes the JWTs beside them.
+fn sign(store: &KeyStore, settings: &Settings) -> Result<(JwtSet, bool)> {
+    let created = identity::ensure_fleet_keys(store, &settings.fleet, SystemTime::now())?;
+    let folder = settings.jwts_dir();
+    let previous = previous(&folder)?;
+    let signed = identity::sign(store, &settings.fleet, previous.as_ref(), SystemTime::now())?;
+    let written = signed.write_dir(&folder)?;
+    if !written.is_empty() {
+        info!("signed {} account JWTs into {}", written.len(), folder.display());
+    }
+    Ok((signed, !created.is_empty()))
+}
+
+/// The JWTs signed before, if any were.
+pub fn previous(folder: &Path) -> Result<Option<JwtSet>> {
+    if !layout::operator_jwt(folder).exists() {
+        return Ok(None);
+    }
+    Ok(Some(JwtSet::read_dir(folder)?))
+}
+
+fn read_jwts(settings: &Settings) -> Result<JwtSet> {
+    let folder = settings.jwts_dir();
+    JwtSet::read_dir(&folder).with_context(|| {
+        format!(
+            "this node has no account JWTs: on the operator's machine run `leafbox apply --export DIR`, \
+             and put what it writes into {} (or name the folder as `jwts` in node.toml)",
+            folder.display()
+        )
+    })
+}
+
+/// A leaf's way to the hub for each account that it has creds for.
+fn links(settings: &Settings, jwts: &JwtSet, keys: &Path) -> Vec<Link> {
+    if settings.node.role == NodeRole::Hub || settings.node.uplink.urls.is_empty() {
+        return Vec::new();
+    }
+    let mut denies = link_denies(&settings.fleet, &settings.node);
+    let mut missing: Vec<&Name> = Vec::new();
+    let mut links = Vec::new();
+    for (name, account) in jwts.accounts.iter().filter(|(_, account)| !account.is_removed()) {
+        let credentials = layout::leaf_creds(keys, name);
+        if !credentials.exists() {
+            missing.push(name);
+            continue;
+        }
+        let denies = denies.remove(name).unwrap_or_default();
+        let texts = |subjects: Vec<settings::Subject>| subjects.iter().map(ToString::to_string).collect();
+        links.push(Link {
+            name: name.clone(),
+            account: account.public_key.clone(),
+            credentials,
+            deny_imports: texts(denies.imports),
+            deny_exports: texts(denies.exports),
+        });
+    }
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|name| name.as_str()).collect();
+        warn!(
+            "no leaf creds in {} for {}: these accounts stay on this node until the operator gives it leaf-<ACCOUNT>.creds",
+            keys.display(),
+            names.join(", ")
+        );
+    }
+    links
+}

@@ -1,0 +1,106 @@
+//! Publishers and readers with the creds files that leafbox wrote.
+
+use std::{collections::BTreeSet, ops::Range, path::Path, time::Duration};
+
+use async_nats::{Client, ConnectOptions, HeaderMap};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+/// Messages published before their acknowledgements are waited for.
+const WINDOW: usize = 250;
+
+pub(crate) async fn connect(url: &str, creds: &Path) -> Client {
+    ConnectOptions::with_credentials_file(creds).await.unwrap().connect(url).await.unwrap()
+}
+
+/// Publishes `subject` once for each number, as `<tag>-<number>`, and returns when the server has
+/// acknowledged all. Repeats a window that was not acknowledged in time; `Nats-Msg-Id` keeps it
+/// from being stored twice.
+///
+/// It takes one inbox of two tokens, since `_INBOX.*` of the school's permission table admits no
+/// longer one.
+pub(crate) async fn publish(client: &Client, subject: &str, tag: &str, numbers: Range<usize>) {
+    let all: Vec<usize> = numbers.collect();
+    for window in all.chunks(WINDOW) {
+        while !publish_window(client, subject, tag, window).await {}
+    }
+}
+
+async fn publish_window(client: &Client, subject: &str, tag: &str, window: &[usize]) -> bool {
+    let inbox = client.new_inbox();
+    let mut acks = client.subscribe(inbox.clone()).await.unwrap();
+    for number in window {
+        let id = format!("{tag}-{number}");
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id.as_str());
+        let sent = client.publish_with_reply_and_headers(subject.to_owned(), inbox.clone(), headers, id.into());
+        sent.await.unwrap();
+    }
+    let mut acknowledged = BTreeSet::new();
+    while acknowledged.len() < window.len() {
+        let Ok(Some(message)) = timeout(Duration::from_secs(3), acks.next()).await else { return false };
+        let Ok(ack) = serde_json::from_slice::<Value>(&message.payload) else { return false };
+        match ack["seq"].as_u64() {
+            Some(sequence) => acknowledged.insert(sequence),
+            None => return false,
+        };
+    }
+    true
+}
+
+/// The `state` of a stream.
+pub(crate) async fn state(client: &Client, stream: &str) -> Option<Value> {
+    request(client, &format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await.map(|info| info["state"].clone())
+}
+
+/// The messages in a stream; none if it is not there.
+pub(crate) async fn count(client: &Client, stream: &str) -> u64 {
+    state(client, stream).await.and_then(|state| state["messages"].as_u64()).unwrap_or(0)
+}
+
+pub(crate) async fn request(client: &Client, subject: &str, body: &Value) -> Option<Value> {
+    let answer = client.request(subject.to_owned(), body.to_string().into());
+    let answer = timeout(Duration::from_secs(5), answer).await.ok()?.ok()?;
+    serde_json::from_slice(&answer.payload).ok()
+}
+
+/// The payloads of a stream in order, read by a pull consumer that leaves the stream as it is.
+pub(crate) async fn payloads(client: &Client, stream: &str) -> Vec<String> {
+    let config = json!({ "stream_name": stream, "config": {
+        "ack_policy": "none", "deliver_policy": "all", "mem_storage": true, "inactive_threshold": 60_000_000_000u64,
+    }});
+    let made = request(client, &format!("$JS.API.CONSUMER.CREATE.{stream}"), &config).await.unwrap();
+    let consumer = made["name"].as_str().unwrap_or_else(|| panic!("no consumer: {made}")).to_owned();
+    let mut pending = made["num_pending"].as_u64().unwrap();
+    let inbox = client.new_inbox();
+    let mut messages = client.subscribe(inbox.clone()).await.unwrap();
+    let mut found = Vec::new();
+    while pending > 0 {
+        let batch = pending.min(500);
+        let ask = json!({ "batch": batch, "expires": 5_000_000_000u64 }).to_string();
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        client.publish_with_reply(next, inbox.clone(), ask.into()).await.unwrap();
+        for _ in 0..batch {
+            let message = timeout(Duration::from_secs(10), messages.next()).await.unwrap().unwrap();
+            assert!(message.status.is_none(), "{:?} while reading {stream}", message.status);
+            found.push(String::from_utf8(message.payload.to_vec()).unwrap());
+        }
+        pending -= batch;
+    }
+    found
+}
+
+/// Asserts that the stream holds `<tag>-<number>` for each number exactly once.
+pub(crate) async fn assert_exactly(client: &Client, stream: &str, tag: &str, numbers: Range<usize>) {
+    let prefix = format!("{tag}-");
+    let payloads = payloads(client, stream).await;
+    let found: Vec<usize> =
+        payloads.iter().filter_map(|payload| payload.strip_prefix(&prefix)?.parse().ok()).collect();
+    let distinct: BTreeSet<usize> = found.iter().copied().collect();
+    assert_eq!(found.len(), distinct.len(), "{stream} holds {tag} messages twice");
+    let expected: BTreeSet<usize> = numbers.collect();
+    let missing: Vec<_> = expected.difference(&distinct).take(5).collect();
+    assert!(missing.is_empty(), "{stream} lacks {tag} {missing:?} and maybe more: {} of {}", distinct.len(), expected.len());
+    assert_eq!(distinct.len(), expected.len(), "{stream} holds {tag} messages that nobody published");
+}
