@@ -63,16 +63,17 @@ impl LogLine {
     /// logger, such as a mistake in the configuration or a Go panic, and is an error.
     fn parse(line: &str) -> Self {
         const LEVELS: [(&str, Level); 6] = [
-            (" [INF] ", Level::INFO),
-            (" [WRN] ", Level::WARN),
-            (" [ERR] ", Level::ERROR),
-            (" [FTL] ", Level::ERROR),
-            (" [DBG] ", Level::DEBUG),
-            (" [TRC] ", Level::TRACE),
+            (" [INF]", Level::INFO),
+            (" [WRN]", Level::WARN),
+            (" [ERR]", Level::ERROR),
+            (" [FTL]", Level::ERROR),
+            (" [DBG]", Level::DEBUG),
+            (" [TRC]", Level::TRACE),
         ];
         let found = LEVELS.iter().find_map(|(tag, level)| {
             let (before, text) = line.split_once(tag)?;
-            before.starts_with('[').then(|| Self { level: *level, text: text.to_owned() })
+            // A line may hold nothing but its level: the server's banner has such.
+            before.starts_with('[').then(|| Self { level: *level, text: text.trim_start().to_owned() })
         });
         found.unwrap_or_else(|| Self { level: Level::ERROR, text: line.to_owned() })
     }

@@ -36,7 +36,8 @@ pub use error::{ReloadError, StartError};
 pub struct Launch {
     /// The nats-server program.
     pub binary: PathBuf,
-    /// Its configuration file. Ports may be -1, and `pid_file` is overridden.
+    /// Its configuration file. Ports may be -1, and `pid_file` is overridden. It must not name a log
+    /// file: the log is how the server tells what it listens on.
     pub config: PathBuf,
     /// Variables that the configuration refers to, with values that must not be seen.
     pub environment: Vec<(String, Zeroizing<String>)>,

@@ -21,6 +21,8 @@ use crate::{
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A server that is not healthy after this is worth a word in the log.
+const SLOW: Duration = Duration::from_secs(15);
 /// A server that was ready for this long ends for a new reason: the waits start over.
 const STABLE: Duration = Duration::from_secs(30);
 
@@ -233,7 +235,12 @@ where
                             tracing::info!(pid, restarts, "nats-server is ready (process {pid})");
                             self.tell(State::Ready(Ready { addresses, pid, restarts }));
                         }
-                        lacks => self.tell(State::Starting { addresses, lacks }),
+                        Some(lacks) => {
+                            if poll.is_slow() {
+                                tracing::warn!("nats-server listens, but is not healthy yet: {lacks}");
+                            }
+                            self.tell(State::Starting { addresses, lacks: Some(lacks) });
+                        }
                     }
                 }
             }
@@ -277,13 +284,23 @@ where
 struct Poll {
     pauses: Backoff,
     next: Instant,
+    slow_at: Instant,
     done: bool,
 }
 
 impl Poll {
     fn new() -> Self {
         let pauses = Backoff::new(Duration::from_millis(2), Duration::from_millis(250));
-        Self { pauses, next: Instant::now(), done: false }
+        Self { pauses, next: Instant::now(), slow_at: Instant::now() + SLOW, done: false }
+    }
+
+    /// Whether it has taken long, once each time that it took so much longer.
+    fn is_slow(&mut self) -> bool {
+        let slow = Instant::now() >= self.slow_at;
+        if slow {
+            self.slow_at += 4 * SLOW;
+        }
+        slow
     }
 
     /// What the server lacks. Safe to cancel: it then asks again.

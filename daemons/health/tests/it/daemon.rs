@@ -139,3 +139,26 @@ async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_t
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("heatlh"), "{log}");
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_with_130() {
+    let server = Node::start(JETSTREAM).await;
+    let files = files(&server);
+    let told = UnixDatagram::bind(&files.notify).unwrap();
+    told.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut daemon = start(&files);
+    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
+    let ready = tokio::task::spawn_blocking(move || {
+        let mut buffer = [0; 256];
+        while !buffer.starts_with(b"READY=1") {
+            told.recv(&mut buffer).unwrap();
+        }
+    });
+    ready.await.unwrap();
+    // Both arrive before it can run on, so that it cannot have stopped in between.
+    for signal in [Signal::SIGSTOP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCONT] {
+        kill(pid, signal).unwrap();
+    }
+    let status = timeout(DEADLINE, daemon.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130));
+}

@@ -34,7 +34,7 @@ async fn heartbeats_go_on_after_the_server_was_away_and_none_piled_up() {
     node.applied(true, &[]);
     node.make_bucket().await;
     let health = node.health(node.config()).await;
-    let before = health.until("a heartbeat", |report| report.sequence > 0).await.sequence;
+    health.until("a heartbeat", |report| report.sequence > 0).await;
 
     node.server.take().unwrap().kill().await;
     health.until("unready", |report| !report.ready).await;
@@ -45,8 +45,7 @@ async fn heartbeats_go_on_after_the_server_was_away_and_none_piled_up() {
     }
     assert!(health.report().await.sequence <= during + 1, "heartbeats were counted without a server");
     node.start_server(JETSTREAM).await;
-    let after = health.until("ready again", |report| report.ready && report.sequence > before).await;
-    assert!(after.sequence > during);
+    health.until("sending again", |report| report.ready && report.sequence > during).await;
     health.stop().await;
 }
 
