@@ -73,11 +73,10 @@ pub async fn apply(plan: &Plan, clients: &Clients, _healthy: Healthy) -> Applied
             None => accounts.push((&item.account, vec![item])),
         }
     }
-    let applied = stream::iter(accounts)
-        .map(|(account, items)| apply_account(account, items, clients))
-        .buffered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await;
+    // Collected first: a closure that borrows, kept across an await, is not provably Send.
+    let applying: Vec<_> =
+        accounts.into_iter().map(|(account, items)| apply_account(account, items, clients)).collect();
+    let applied = stream::iter(applying).buffered(AT_ONCE).collect::<Vec<_>>().await;
     let mut all = Applied::default();
     for account in applied {
         all.done.extend(account.done);

@@ -126,7 +126,7 @@ fn kv_bucket(name: &Name, declared: &KeyValue) -> travel::Bucket {
         travel: declared.travel,
         on: declared.on,
         marker_ttl: declared.limit_marker_ttl,
-        allows_both: true,
+        is_kv: true,
         base: Stream {
             description: declared.description.clone(),
             discard: Discard::New,
@@ -156,7 +156,7 @@ fn object_bucket(name: &Name, declared: &ObjectBucket) -> travel::Bucket {
         travel: declared.travel,
         on: declared.on,
         marker_ttl: None,
-        allows_both: false,
+        is_kv: false,
         base: Stream {
             description: declared.description.clone(),
             discard: Discard::New,
@@ -251,3 +251,6 @@ pub fn notes(fleet: &Fleet, node: &Node) -> Vec<String> {
     }
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

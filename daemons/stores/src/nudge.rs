@@ -3,11 +3,15 @@
 //! A mirror or source that lost its origin tries again after 10 s, 20 s and so on up to two minutes.
 //! The link itself is back in seconds; without a nudge the copy stays behind meanwhile.
 //!
-//! A mirror begins anew with any update of its stream, so it gets one that changes nothing but a
-//! mark in the metadata. A source begins anew when it is taken out and put back: since 2.15
-//! nats-server keeps the position of every source beside the messages, so it goes on where it was.
+//! A source begins anew when it is taken out and put back: since 2.15 nats-server keeps the position
+//! of every source beside the messages, so it goes on where it was. A mirror begins anew with any
+//! update of its stream, so it gets one that changes nothing but a mark in the metadata; only when
+//! its last request was lost does it first wait the rest of 30 s, whatever is done.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 use settings::{Fleet, Name, Node};
@@ -26,6 +30,9 @@ use crate::{
 /// How long another domain may take to say that it is there.
 const REACH: Duration = Duration::from_secs(2);
 
+/// How long a woken copy has to get going before it is woken again: waking starts it anew.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A copy that was woken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nudge {
@@ -39,8 +46,9 @@ pub struct Nudge {
 
 /// Wakes the mirrors and sources of this node that sleep although their origin can be reached.
 ///
-/// To be called when an uplink comes back, and again every few seconds until it returns nothing:
-/// a hub learns of a leaf's return only by asking. An account that fails is skipped, with its error.
+/// To be called when an uplink comes back, and by a hub, which learns of a leaf's return only by
+/// asking, every few seconds. It may be called at any time and rate: nothing is woken again before
+/// it had time to get going. An account that fails is skipped, with its error.
 pub async fn nudge(fleet: &Fleet, node: &Node, clients: &Clients) -> (Vec<Nudge>, Vec<Error>) {
     let (mut nudges, mut errors) = (Vec::new(), Vec::new());
     for account in desired(fleet, node) {
@@ -58,10 +66,13 @@ pub async fn nudge(fleet: &Fleet, node: &Node, clients: &Clients) -> (Vec<Nudge>
 
 async fn nudge_account(fleet: &Fleet, api: &Api<'_>) -> Result<Vec<Nudge>, Error> {
     let (streams, _) = api.streams().await?;
-    let mut reachable: std::collections::BTreeMap<String, bool> = Default::default();
+    let mut reachable: BTreeMap<String, bool> = BTreeMap::new();
     let mut nudges = Vec::new();
     for info in streams.iter().filter(|info| diff::mark(&info.config, OWNER) == Some(fleet.name.as_str())) {
         let Some(stream) = info.config.get("name").and_then(Value::as_str) else { continue };
+        if was_woken_just_now(info) {
+            continue;
+        }
         let mut asleep: Vec<String> = Vec::new();
         for origin in origins(info).into_iter().filter(|origin| origin.is_asleep()) {
             let Some(domain) = origin.domain else { continue };
@@ -83,6 +94,16 @@ async fn nudge_account(fleet: &Fleet, api: &Api<'_>) -> Result<Vec<Nudge>, Error
         nudges.push(Nudge { account: api.account.clone(), stream: stream.to_owned(), domains: asleep });
     }
     Ok(nudges)
+}
+
+fn was_woken_just_now(info: &StreamInfo) -> bool {
+    let last = diff::mark(&info.config, NUDGED).and_then(|millis| millis.parse::<u128>().ok());
+    // A time in the future was written before the clock was set: it says nothing.
+    last.and_then(|last| now_millis().checked_sub(last)).is_some_and(|since| since < PATIENCE.as_millis())
+}
+
+fn now_millis() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
 async fn is_there(api: &Api<'_>, domain: &str) -> bool {
@@ -108,9 +129,8 @@ async fn wake(api: &Api<'_>, stream: &str, info: &StreamInfo, asleep: &[String])
         }
         api.ask_patiently::<Value>(&subject, &without.into()).await?;
     }
-    let count: u64 = diff::mark(&config, NUDGED).and_then(|count| count.parse().ok()).unwrap_or(0);
     if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert(NUDGED.into(), json!((count + 1).to_string()));
+        metadata.insert(NUDGED.into(), json!(now_millis().to_string()));
     }
     api.ask_patiently::<Value>(&subject, &config.into()).await?;
     Ok(())

@@ -36,15 +36,16 @@ pub(crate) async fn observe(desired: &DesiredAccount, client: &Client) -> Result
         .collect();
     let with_consumers: Vec<&String> =
         streams.iter().filter(|(_, info)| info.state.consumer_count > 0).map(|(name, _)| name).collect();
-    let consumers = stream::iter(with_consumers)
+    // Collected first: a closure that borrows, kept across an await, is not provably Send.
+    let asking: Vec<_> = with_consumers
+        .into_iter()
         .map(|name| async move {
             let consumers = api.consumers(name).await?;
             let by_name = consumers.into_iter().map(|consumer| (consumer.name.clone(), consumer)).collect();
             Ok::<_, Error>((name.clone(), by_name))
         })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .collect();
+    let consumers = stream::iter(asking).buffer_unordered(AT_ONCE).try_collect().await?;
     let mut most_of_one_subject = BTreeMap::new();
     for store in &desired.stores {
         let Some(info) = streams.get(&store.stream) else { continue };

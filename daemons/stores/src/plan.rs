@@ -154,20 +154,9 @@ impl Plan {
 pub async fn plan(fleet: &Fleet, node: &Node, clients: &Clients) -> Plan {
     let accounts = desired::desired(fleet, node);
     let owner = &fleet.name;
-    let looked_at = stream::iter(accounts)
-        .map(|account| async move {
-            let found = match clients.get(&account.name) {
-                Some(client) => observe(&account, client).await,
-                None => Err(Error::NoConnection(account.name.clone())),
-            };
-            match found {
-                Ok(observed) => Ok(compare(owner, &account, &observed)),
-                Err(error) => Err(Failure { account: account.name.clone(), error: error.to_string() }),
-            }
-        })
-        .buffered(AT_ONCE)
-        .collect::<Vec<_>>()
-        .await;
+    // Collected first: a closure that borrows, kept across an await, is not provably Send.
+    let looking: Vec<_> = accounts.into_iter().map(|account| look_at(owner, account, clients)).collect();
+    let looked_at = stream::iter(looking).buffered(AT_ONCE).collect::<Vec<_>>().await;
     let mut plan = Plan { notes: desired::notes(fleet, node), ..Plan::default() };
     for account in looked_at {
         match account {
@@ -176,6 +165,17 @@ pub async fn plan(fleet: &Fleet, node: &Node, clients: &Clients) -> Plan {
         }
     }
     plan
+}
+
+async fn look_at(owner: &Name, account: DesiredAccount, clients: &Clients) -> Result<Vec<Item>, Failure> {
+    let found = match clients.get(&account.name) {
+        Some(client) => observe(&account, client).await,
+        None => Err(Error::NoConnection(account.name.clone())),
+    };
+    match found {
+        Ok(observed) => Ok(compare(owner, &account, &observed)),
+        Err(error) => Err(Failure { account: account.name.clone(), error: error.to_string() }),
+    }
 }
 
 /// The items of one account.

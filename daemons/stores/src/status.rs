@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use serde_json::Value;
 use settings::{Fleet, Name, Node};
 
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// A copy that has not heard from its origin for this long is asleep: heartbeats come each second.
 const ASLEEP: Duration = Duration::from_secs(5);
+/// The same where a consumer at the origin wakes it: only one that found no consumer needs help.
+const ASLEEP_DESPITE_CONSUMER: Duration = Duration::from_secs(20);
 
 /// One declared store.
 #[derive(Clone, Debug, Serialize)]
@@ -65,12 +68,15 @@ pub struct Origin {
     pub silent_for: Option<Duration>,
     /// Why it cannot be reached, in the server's words.
     pub error: Option<String>,
+    /// Whether it comes through a consumer made at the origin, whose heartbeat wakes the copy.
+    pub through_consumer: bool,
 }
 
 impl Origin {
     /// Whether the copy waits for its next try instead of listening.
     pub fn is_asleep(&self) -> bool {
-        self.silent_for.is_none_or(|silent| silent > ASLEEP)
+        let limit = if self.through_consumer { ASLEEP_DESPITE_CONSUMER } else { ASLEEP };
+        self.silent_for.is_none_or(|silent| silent > limit)
     }
 }
 
@@ -126,17 +132,24 @@ fn holds(info: &StreamInfo) -> Holds {
 
 /// Where the copies in a stream come from.
 pub(crate) fn origins(info: &StreamInfo) -> Vec<Origin> {
-    info.mirror.iter().chain(&info.sources).map(origin).collect()
+    let sources = info.config.get("sources").and_then(Value::as_array);
+    info.mirror.iter().chain(&info.sources).map(|upstream| origin(upstream, sources)).collect()
 }
 
-fn origin(upstream: &Upstream) -> Origin {
+fn origin(upstream: &Upstream, sources: Option<&Vec<Value>>) -> Origin {
+    let api = upstream.external.as_ref().map(|external| external.api.as_str());
+    let is_this = |source: &&Value| {
+        source["name"] == upstream.name && source.pointer("/external/api").and_then(Value::as_str) == api
+    };
+    let declared = sources.and_then(|sources| sources.iter().find(is_this));
     Origin {
-        domain: upstream.external.as_ref().and_then(|external| domain(&external.api)),
+        domain: api.and_then(domain),
         stream: upstream.name.clone(),
         filter: upstream.filter_subject.clone().filter(|filter| !filter.is_empty()),
         lag: upstream.lag,
         silent_for: u64::try_from(upstream.active).ok().map(Duration::from_nanos),
         error: upstream.error.as_ref().and_then(|error| Some(error.get("description")?.as_str()?.to_owned())),
+        through_consumer: declared.is_some_and(|source| source.get("consumer").is_some()),
     }
 }
 

@@ -5,7 +5,12 @@
 //!   leaf only when the hub has stored it, and a source that was cut off is woken by the leaf's
 //!   first heartbeat.
 //! - `up`, bucket: the leaf holds an ordinary bucket, the hub's bucket gathers from all of them.
-//! - `down`: the hub holds the store, each leaf a mirror.
+//! - `down`, stream and object bucket: the hub holds the store, each leaf a stream that gathers from
+//!   it. Not a mirror: a mirror whose request was lost in a cut waits 30 s and nothing hurries it, and
+//!   it stays behind for good when the hub's stream was made anew; a source does neither. What it
+//!   costs is that sequence numbers differ.
+//! - `down`, key-value bucket: each leaf holds a mirror. Clients know by it that they write to the
+//!   hub, and compare-and-set needs the hub's sequence numbers.
 //! - `both`: each node captures its own subject token; the hub gathers each leaf's token, a leaf
 //!   gathers every token but its own from the hub. Nothing can come back to where it was written.
 //!
@@ -63,7 +68,7 @@ pub(crate) struct Bucket {
     pub travel: Option<Travel>,
     pub on: On,
     pub marker_ttl: Option<Span>,
-    pub allows_both: bool,
+    pub is_kv: bool,
     pub base: Stream,
 }
 
@@ -88,7 +93,7 @@ pub(crate) fn stream_layout(site: &Site, name: &Name, declared: &Stream) -> Opti
         (Travel::Up, NodeRole::Leaf) => outbox(site, name, base),
         (Travel::Up, NodeRole::Hub) => gathered_outboxes(site, name, base),
         (Travel::Down, NodeRole::Hub) => plain(site, base),
-        (Travel::Down, NodeRole::Leaf) => mirror(base, name),
+        (Travel::Down, NodeRole::Leaf) => gathered_from_hub(site, base, name),
         (Travel::Both, NodeRole::Hub) => {
             let feeds = site.fleet.nodes.leaves.iter().flat_map(|leaf| {
                 let filters = declared.subjects.iter().map(|subject| topology::for_writer(subject, leaf));
@@ -124,7 +129,8 @@ pub(crate) fn bucket_layout(site: &Site, bucket: &Bucket) -> Option<Layout> {
             Layout { feeds: feeds.collect(), ..plain(site, base) }
         }
         // Markers of expired keys come with the mirrored messages; a mirror may make none.
-        (Some(Travel::Down), NodeRole::Leaf) => return Some(mirror(base, name)),
+        (Some(Travel::Down), NodeRole::Leaf) if bucket.is_kv => return Some(mirror(base, name)),
+        (Some(Travel::Down), NodeRole::Leaf) => gathered_from_hub(site, base, name),
         (Some(Travel::Both), NodeRole::Hub) => {
             let feeds = site.fleet.nodes.leaves.iter().flat_map(|leaf| {
                 let filters: Vec<String> = own_keys(leaf);
@@ -143,7 +149,7 @@ pub(crate) fn bucket_layout(site: &Site, bucket: &Bucket) -> Option<Layout> {
             Layout { feeds: feeds.collect(), ..plain(site, base) }
         }
     };
-    let refused = bucket.travel == Some(Travel::Both) && !bucket.allows_both;
+    let refused = bucket.travel == Some(Travel::Both) && !bucket.is_kv;
     let problem = refused.then(|| {
         "an object bucket cannot travel both ways, its names hold no writer: declare one bucket with `travel = \"up\"` and one with `travel = \"down\"`".to_owned()
     });
@@ -198,6 +204,12 @@ fn gathered_outboxes(site: &Site, name: &Name, declared: Stream) -> Layout {
     Layout { feeds, ..plain(site, stream) }
 }
 
+/// A leaf's side of what travels down.
+fn gathered_from_hub(site: &Site, declared: Stream, stream: &str) -> Layout {
+    let copy = Stream { subjects: Vec::new(), subject_transform: None, duplicate_window: None, ..declared };
+    Layout { feeds: vec![wire::feed(stream, HUB_DOMAIN, None)], ..plain(site, copy) }
+}
+
 fn mirror(declared: Stream, stream: &str) -> Layout {
     let stream_here = Stream {
         subjects: Vec::new(),
@@ -216,7 +228,7 @@ fn problem(declared: &Stream, travel: Travel) -> Option<String> {
     match travel {
         Travel::Up => None,
         Travel::Down if declared.retention != Retention::Limits => Some(
-            "a stream that travels down is mirrored, and a mirror would take the messages of a work queue or interest stream: declare `retention = \"limits\"`"
+            "a stream that travels down is copied to every leaf, and a copy would take the messages of a work queue or interest stream: declare `retention = \"limits\"`"
                 .into(),
         ),
         Travel::Both if declared.retention != Retention::Limits => Some(

@@ -9,4 +9,5 @@ mod proxy;
 mod pruning;
 mod refusing;
 mod servers;
+mod speed;
 mod travelling;

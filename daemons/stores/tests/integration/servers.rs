@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// How long a condition may take that is met in seconds.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 pub(crate) fn fleet(text: &str) -> Fleet {
     toml::from_str(text).unwrap()
@@ -107,10 +107,6 @@ impl Site {
         self.bound.monitoring.unwrap()
     }
 
-    pub(crate) fn log(&self) -> String {
-        self.server.as_ref().map(|server| server.last_lines().join("\n")).unwrap_or_default()
-    }
-
     pub(crate) async fn healthy(&self) -> Healthy {
         Healthy::ask(self.bound.monitoring.unwrap()).await.unwrap()
     }
@@ -160,6 +156,11 @@ impl Site {
             Ok(stream) => stream.get_info().await.map_or(0, |info| info.state.messages),
             Err(_) => 0,
         }
+    }
+
+    pub(crate) async fn last_sequence(&self, account: &str, stream: &str) -> u64 {
+        let stream = self.jetstream(account).get_stream(stream).await.unwrap();
+        stream.get_info().await.unwrap().state.last_sequence
     }
 
     /// Waits until a stream holds this many messages.
