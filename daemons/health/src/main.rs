@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use health::{Config, Disk};
 use runtime::{
-    ConnectOptions, Credentials, LogFormat, connect, exit, http, logging, notify, reachable, shutdown,
+    ConnectOptions, Credentials, LocalTls, LogFormat, connect, exit, http, logging, notify, reachable,
+    shutdown,
 };
 use serde::Deserialize;
 use settings::{ByteSize, Settings, Sources};
@@ -50,12 +51,18 @@ async fn run(settings: &Settings) -> Result<()> {
         bail!("`health.listen` is \"off\": give it an address, or do not start this daemon");
     };
     let bound = Bound::of(settings)?;
-    let credentials = Credentials::locate(&settings.data_dir()).path("health.creds")?;
+    let credentials = Credentials::locate(&settings.data_dir());
+    let tls = node.nats.tls.client.as_ref().map(|tls| LocalTls {
+        cert: credentials.directory().join(&tls.cert),
+        key: credentials.directory().join(&tls.key),
+    });
+    let credentials = credentials.path("health.creds")?;
     let listener = http::bind(listen, "health.listen").await?;
     let scheme = if node.nats.tls.client.is_some() { "tls" } else { "nats" };
     let nats = connect(&ConnectOptions {
         urls: vec![format!("{scheme}://{}", bound.client)],
         credentials: Some(credentials),
+        tls,
         name: format!("{} {}", health::SERVICE, node.name),
     })
     .await?;

@@ -1,11 +1,9 @@
 //! What a running node listens on, as it stands in `run/addresses.json`.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::{fs, net::SocketAddr};
 
 use anyhow::{Context, Result};
+use runtime::reachable;
 use serde::{Deserialize, Serialize};
 use settings::{Node, NodeRole};
 
@@ -65,7 +63,9 @@ impl Addresses {
         }
         let file = data.addresses_file();
         match fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display())),
+            Ok(text) => {
+                serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))
+            }
             // Running, and not that far yet.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::declared(node)),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
@@ -80,12 +80,28 @@ impl Addresses {
     /// Name, what for, and URL of each listener that is on.
     pub fn rows(&self, node: &Node) -> Vec<[String; 3]> {
         let tls = &node.nats.tls;
-        let scheme = |secure: bool, with: &str, without: &str| (if secure { with } else { without }).to_owned();
+        let scheme =
+            |secure: bool, with: &str, without: &str| (if secure { with } else { without }).to_owned();
         let listeners = [
-            ("clients", self.client, scheme(tls.client.is_some(), "tls", "nats"), "NATS clients, `nats` command"),
-            ("websocket", self.websocket, scheme(tls.websocket.is_some(), "wss", "ws"), "NATS clients in browsers"),
+            (
+                "clients",
+                self.client,
+                scheme(tls.client.is_some(), "tls", "nats"),
+                "NATS clients, `nats` command",
+            ),
+            (
+                "websocket",
+                self.websocket,
+                scheme(tls.websocket.is_some(), "wss", "ws"),
+                "NATS clients in browsers",
+            ),
             ("mqtt", self.mqtt, scheme(tls.mqtt.is_some(), "mqtts", "mqtt"), "MQTT 3.1.1 clients"),
-            ("leaf nodes", self.leaf, scheme(tls.leaf.is_some(), "tls", "nats-leaf"), "leaves that join this hub"),
+            (
+                "leaf nodes",
+                self.leaf,
+                scheme(tls.leaf.is_some(), "tls", "nats-leaf"),
+                "leaves that join this hub",
+            ),
             ("routes", self.route, scheme(tls.route.is_some(), "tls", "nats-route"), "other hub nodes"),
             ("monitoring", self.monitoring, "http".to_owned(), "nats-server's own: /varz /jsz /leafz"),
             ("health", self.health, "http".to_owned(), "/healthz /readyz"),
@@ -98,14 +114,4 @@ impl Addresses {
             })
             .collect()
     }
-}
-
-/// The address by which this machine reaches a listener: loopback where it listens on every one.
-pub fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

@@ -8,12 +8,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, ServerError};
+use runtime::LocalTls;
 use serde::Serialize;
 use settings::{Account, Name, Subject, fleet::Role};
 use tokio::sync::mpsc;
@@ -61,8 +61,8 @@ impl Probe {
 pub struct Target {
     /// Its URL.
     pub url: String,
-    /// The authority that its certificate is checked against, where it is not the system's.
-    pub ca: Option<PathBuf>,
+    /// The certificate of its client listener, where that speaks TLS.
+    pub tls: Option<LocalTls>,
 }
 
 /// Sample subjects of everything that the account's roles speak of, and one that none does.
@@ -77,7 +77,8 @@ pub fn samples(account: &Account) -> BTreeSet<String> {
 
 /// A subject without wildcards that `pattern` covers.
 fn sample(pattern: &str) -> String {
-    let tokens = pattern.split('.').map(|token| if matches!(token, "*" | ">") { "leafbox-auth-test" } else { token });
+    let tokens =
+        pattern.split('.').map(|token| if matches!(token, "*" | ">") { "leafbox-auth-test" } else { token });
     tokens.collect::<Vec<_>>().join(".")
 }
 
@@ -115,8 +116,8 @@ pub async fn run(
                 }
             }
         });
-    if let Some(ca) = &target.ca {
-        options = options.add_root_certificates(ca.clone());
+    if let Some(tls) = &target.tls {
+        options = options.tls_client_config(tls.config()?);
     }
     let client = options
         .connect(&target.url)
@@ -139,7 +140,8 @@ pub async fn run(
         }
         client.flush().await.context("the connection broke during the test")?;
         let last_denied = batch.iter().rev().find(|(_, _, declared)| !declared);
-        seen.collect(&mut refused, last_denied.map(|(direction, subject, _)| (*direction, subject.as_str()))).await;
+        seen.collect(&mut refused, last_denied.map(|(direction, subject, _)| (*direction, subject.as_str())))
+            .await;
     }
     let probes = planned.into_iter().map(|(direction, subject, declared)| Probe {
         direction,
@@ -225,7 +227,9 @@ mod tests {
         )
         .unwrap();
         let samples = samples(&account);
-        assert!(samples.contains("teacher.leafbox-auth-test") && samples.contains("leafbox-auth-test.undeclared"));
+        assert!(
+            samples.contains("teacher.leafbox-auth-test") && samples.contains("leafbox-auth-test.undeclared")
+        );
         assert!(samples.iter().all(|subject| !subject.contains(['*', '>'])));
     }
 

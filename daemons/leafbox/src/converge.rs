@@ -9,7 +9,9 @@ use serde::Serialize;
 use settings::{Name, SYSTEM_ACCOUNT};
 use stores::{Applied, Clients};
 
-use crate::{addresses::reachable, session::Session, setup};
+use runtime::reachable;
+
+use crate::{session::Session, setup};
 
 /// Connections opened at once.
 const AT_ONCE: usize = 16;
@@ -69,26 +71,31 @@ pub async fn plan_accounts(session: &Session) -> Result<Accounts> {
     let previous = setup::previous(&folder)?;
     let fleet = &session.settings.fleet;
     let mut accounts = Accounts::default();
-    let keys = KeyStore::open(&session.keys_dir())?;
+    let keys = KeyStore::open(&session.keys)?;
     accounts.signed = if keys.has_operator() {
         let signed = identity::sign(&keys, fleet, previous.as_ref(), SystemTime::now())?;
         accounts.changes = identity::changes(previous.as_ref(), &signed);
         Some(signed)
     } else {
         let previous = previous.with_context(|| {
-            format!("{} holds no account JWTs: get them from the operator's `leafbox apply --export`", folder.display())
+            format!(
+                "{} holds no account JWTs: get them from the operator's `leafbox apply --export`",
+                folder.display()
+            )
         })?;
         accounts.waiting = identity::needs_operator(&previous, fleet);
         Some(previous)
     };
     if let Some(signed) = &accounts.signed {
         accounts.undeclared = identity::undeclared(signed, fleet);
-        let creds = layout::system_creds(&session.keys_dir());
+        let creds = layout::system_creds(&session.keys);
         let pushable = keys.has_operator() && creds.exists();
         if pushable {
             match session.connect(&creds, "leafbox plan").await {
                 Ok(client) => match identity::push::in_force(&client, signed, &Default::default()).await {
-                    Ok(found) => accounts.unpushed = found.differs_from(signed).into_iter().cloned().collect(),
+                    Ok(found) => {
+                        accounts.unpushed = found.differs_from(signed).into_iter().cloned().collect()
+                    }
                     Err(error) => accounts.unknown = Some(error.to_string()),
                 },
                 Err(error) => accounts.unknown = Some(format!("{error:#}")),
@@ -114,10 +121,16 @@ pub struct Converged {
 impl Converged {
     /// What could not be done, in words; a refused change is none, since nobody can do it.
     pub fn problems(&self) -> Vec<String> {
-        let failed = self.applied.failed.iter().map(|(item, error)| format!("{} {}: {error}", item.account, item.name));
-        let unseen = self.stores.failures.iter().map(|failure| format!("{}: {}", failure.account, failure.error));
+        let failed = self
+            .applied
+            .failed
+            .iter()
+            .map(|(item, error)| format!("{} {}: {error}", item.account, item.name));
+        let unseen =
+            self.stores.failures.iter().map(|failure| format!("{}: {}", failure.account, failure.error));
         let unpushed = self.push.iter().flat_map(|push| {
-            push.failures().map(|(account, server, why)| format!("the claims of {account} on {server}: {why}"))
+            push.failures()
+                .map(|(account, server, why)| format!("the claims of {account} on {server}: {why}"))
         });
         unpushed.chain(failed).chain(unseen).chain(self.accounts.unknown.clone()).collect()
     }
@@ -169,7 +182,7 @@ async fn push_accounts(session: &Session, accounts: &Accounts) -> Result<Option<
         return Ok(None);
     }
     signed.write_dir(&session.settings.jwts_dir())?;
-    let creds = layout::system_creds(&session.keys_dir());
+    let creds = layout::system_creds(&session.keys);
     let client = session.connect(&creds, "leafbox push").await?;
     let report = identity::push::push(&client, signed, &Default::default()).await?;
     Ok(Some(report))
@@ -177,7 +190,7 @@ async fn push_accounts(session: &Session, accounts: &Accounts) -> Result<Option<
 
 /// Signs what is declared and writes the JWTs into a folder; no server is asked or told.
 pub fn export(session: &Session, folder: &Path) -> Result<(usize, Vec<AccountChange>)> {
-    let keys = KeyStore::open(&session.keys_dir())?;
+    let keys = KeyStore::open(&session.keys)?;
     let own = session.settings.jwts_dir();
     let previous = setup::previous(&own)?;
     let set = if keys.has_operator() {
@@ -205,10 +218,7 @@ pub async fn connect_stores(session: &Session) -> (Clients, Vec<String>) {
             (name, client)
         })
         .collect();
-    let connected: Vec<_> = stream::iter(connecting)
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
+    let connected: Vec<_> = stream::iter(connecting).buffer_unordered(AT_ONCE).collect().await;
     let (mut clients, mut failures) = (Clients::new(), Vec::new());
     for (name, client) in connected {
         match client {

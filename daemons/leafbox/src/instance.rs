@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use runtime::Backoff;
+use runtime::{Backoff, reachable};
 use supervisor::{
     daemons::Daemons,
     log::LogSink,
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    addresses::{Addresses, reachable},
+    addresses::Addresses,
     converge,
     data::{RunLock, write_whole},
     session::Session,
@@ -56,7 +56,12 @@ pub struct Instance {
 impl Instance {
     /// Starts nats-server and waits until it listens, which a hub node does before its cluster has
     /// a leader.
-    pub async fn launch(setup: Setup, binary: std::path::PathBuf, leave: Leave, deadline: Duration) -> Result<Self> {
+    pub async fn launch(
+        setup: Setup,
+        binary: std::path::PathBuf,
+        leave: Leave,
+        deadline: Duration,
+    ) -> Result<Self> {
         let lock = setup.data.lock()?;
         // An earlier run's answer is not this one's.
         let _ = std::fs::remove_file(health::Applied::path(setup.data.root()));
@@ -68,15 +73,15 @@ impl Instance {
         let health_address = health.as_ref().map(TcpListener::local_addr).transpose()?;
         let setup = Arc::new(setup);
         let stop = CancellationToken::new();
-        let server = supervise(configure(Arc::clone(&setup), binary), Stop { leave, deadline }, stop.clone()).await?;
-        let bound = match &*server.state().borrow() {
-            State::Starting { addresses, .. } | State::Ready(Ready { addresses, .. }) => addresses.clone(),
-            State::Backoff { .. } | State::Stopped { .. } => Default::default(),
-        };
-        let addresses = Addresses::bound(&bound, health_address);
-        addresses.write(&setup.data)?;
+        let server =
+            supervise(configure(Arc::clone(&setup), binary), Stop { leave, deadline }, stop.clone()).await?;
         let applied = watch::Sender::new(None);
-        Ok(Self { setup, server, stop, daemons: Daemons::new(), health, addresses, applied, _lock: lock })
+        let addresses = Addresses::default();
+        let mut instance =
+            Self { setup, server, stop, daemons: Daemons::new(), health, addresses, applied, _lock: lock };
+        instance.addresses = Addresses::bound(&instance.bound(), health_address);
+        instance.addresses.write(&instance.setup.data)?;
+        Ok(instance)
     }
 
     /// What the node listens on.
@@ -94,6 +99,7 @@ impl Instance {
         Session {
             settings: self.setup.settings.clone(),
             data: self.setup.data.clone(),
+            keys: self.setup.keys.clone(),
             addresses: self.addresses.clone(),
         }
     }
@@ -102,6 +108,21 @@ impl Instance {
     pub async fn ready(&self, within: Duration) -> Result<()> {
         self.server.ready(within).await?;
         Ok(())
+    }
+
+    /// Has the running nats-server use other routes.
+    pub async fn reroute(&self, routes: Vec<String>) -> Result<()> {
+        self.setup.set_routes(routes);
+        write_configuration(&self.setup)?;
+        self.server.reload().await?;
+        Ok(())
+    }
+
+    fn bound(&self) -> supervisor::Addresses {
+        match &*self.server.state().borrow() {
+            State::Starting { addresses, .. } | State::Ready(Ready { addresses, .. }) => addresses.clone(),
+            State::Backoff { .. } | State::Stopped { .. } => Default::default(),
+        }
     }
 
     /// Starts what goes on beside nats-server: apply, uplink, health. None of them ends the node.
@@ -127,6 +148,7 @@ impl Instance {
         let connect = runtime::ConnectOptions {
             urls: vec![session.client_url()?],
             credentials: Some(identity::layout::health_creds(&setup.keys)),
+            tls: session.client_tls(),
             name: format!("{} {}", health::SERVICE, setup.settings.node.name),
         };
         // Kept, so that the daemon can be started again on the same port.
@@ -165,14 +187,15 @@ impl Instance {
 fn configure(
     setup: Arc<Setup>,
     binary: std::path::PathBuf,
-) -> impl FnMut(Option<&supervisor::process::Addresses>) -> Result<Launch, supervisor::supervise::ConfigureError> + Send + 'static
-{
+) -> impl FnMut(Option<&supervisor::Addresses>) -> Result<Launch, supervisor::supervise::ConfigureError>
++ Send
++ 'static {
     move |bound| {
-        let config = setup.data.configuration_file();
-        write_whole(&config, setup.configuration(bound).as_bytes(), 0o600)?;
+        setup.set_bound(bound);
+        write_configuration(&setup)?;
         Ok(Launch {
             binary: binary.clone(),
-            config,
+            config: setup.data.configuration_file(),
             environment: setup.environment(),
             run_dir: setup.data.run(),
             log: LogSink::Tracing { server: setup.settings.node.name.to_string() },
@@ -180,6 +203,10 @@ fn configure(
             keys: setup.listener_keys(),
         })
     }
+}
+
+fn write_configuration(setup: &Setup) -> Result<()> {
+    write_whole(&setup.data.configuration_file(), setup.configuration().as_bytes(), 0o600)
 }
 
 /// Applies once nats-server is ready, again after each restart of it, and again after a failure.

@@ -14,7 +14,11 @@ fn main() -> ExitCode {
             let bad_config = error.downcast_ref::<BadConfig>().is_some();
             eprintln!("leafbox: {}", leafbox::explain(&error));
             // `plan` says with 2 that something differs, so its own failures are all 1.
-            let code = if bad_config && !differs_is_two { runtime::exit::BAD_CONFIG } else { runtime::exit::FAILURE };
+            let code = if bad_config && !differs_is_two {
+                runtime::exit::BAD_CONFIG
+            } else {
+                runtime::exit::FAILURE
+            };
             ExitCode::from(code)
         }
     }

@@ -7,8 +7,10 @@ use anyhow::{Context, Result, bail};
 use async_nats::{Client, ConnectOptions};
 use settings::{Name, Settings};
 
+use runtime::reachable;
+
 use crate::{
-    addresses::{Addresses, reachable},
+    addresses::Addresses,
     cli::Global,
     data::{DataDir, Disk},
     example,
@@ -25,6 +27,9 @@ pub struct Session {
     pub settings: Settings,
     /// The data directory.
     pub data: DataDir,
+    /// Where the keys of this machine are: `$CREDENTIALS_DIRECTORY` under systemd, `<data>/keys`
+    /// elsewhere.
+    pub keys: PathBuf,
     /// What the node listens on: as bound if it runs, else as declared.
     pub addresses: Addresses,
 }
@@ -43,13 +48,8 @@ impl Session {
     pub fn of(settings: Settings) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir())?;
         let addresses = Addresses::current(&data, &settings.node)?;
-        Ok(Self { settings, data, addresses })
-    }
-
-    /// Where the keys of this machine are: `$CREDENTIALS_DIRECTORY` under systemd, `<data>/keys`
-    /// elsewhere.
-    pub fn keys_dir(&self) -> PathBuf {
-        keys_dir(&self.data)
+        let keys = keys_dir(&data);
+        Ok(Self { settings, data, keys, addresses })
     }
 
     /// The URL that clients on this machine use.
@@ -63,7 +63,13 @@ impl Session {
     /// names one.
     pub fn client_ca(&self) -> Option<PathBuf> {
         let tls = self.settings.node.nats.tls.client.as_ref()?;
-        Some(self.keys_dir().join(tls.ca.as_ref().unwrap_or(&tls.cert)))
+        Some(self.keys.join(tls.ca.as_ref().unwrap_or(&tls.cert)))
+    }
+
+    /// How leafbox itself speaks TLS with this node's client listener.
+    pub fn client_tls(&self) -> Option<runtime::LocalTls> {
+        let tls = self.settings.node.nats.tls.client.as_ref()?;
+        Some(runtime::LocalTls { cert: self.keys.join(&tls.cert), key: self.keys.join(&tls.key) })
     }
 
     /// Connects with a creds file, once: a command says what is wrong instead of waiting.
@@ -73,8 +79,8 @@ impl Session {
         let mut options = ConnectOptions::with_credentials(&text)
             .with_context(|| format!("{} is damaged", creds.display()))?
             .name(name);
-        if let Some(ca) = self.client_ca() {
-            options = options.add_root_certificates(ca);
+        if let Some(tls) = self.client_tls() {
+            options = options.tls_client_config(tls.config()?);
         }
         options.connect(&url).await.with_context(|| {
             format!("cannot connect to {url} as {}: is the node running? (`leafbox status`)", creds.display())
@@ -83,7 +89,7 @@ impl Session {
 
     /// Connects as the user that applies an account's stores.
     pub async fn connect_apply(&self, account: &Name) -> Result<Client> {
-        let creds = identity::layout::apply_creds(&self.keys_dir(), account);
+        let creds = identity::layout::apply_creds(&self.keys, account);
         self.connect(&creds, "leafbox apply").await
     }
 
@@ -94,7 +100,8 @@ impl Session {
             return Ok(());
         }
         let answers = self.addresses.client.is_some_and(|address| {
-            std::net::TcpStream::connect_timeout(&reachable(address), std::time::Duration::from_secs(1)).is_ok()
+            std::net::TcpStream::connect_timeout(&reachable(address), std::time::Duration::from_secs(1))
+                .is_ok()
         });
         if !answers {
             bail!(
@@ -128,7 +135,9 @@ pub fn data_folder(global: &Global) -> PathBuf {
 
 /// Where both files and their overrides come from.
 pub fn sources(global: &Global) -> settings::Sources {
-    settings::Sources::of_process(node_file(global), |path| Disk::of(path).ok().map(|disk| settings::ByteSize(disk.total)))
+    settings::Sources::of_process(node_file(global), |path| {
+        Disk::of(path).ok().map(|disk| settings::ByteSize(disk.total))
+    })
 }
 
 /// Reads both files, with `--data` in place.
@@ -138,7 +147,9 @@ pub fn sources(global: &Global) -> settings::Sources {
 pub fn load(global: &Global) -> Result<Settings> {
     let file = node_file(global);
     if !file.exists() && file == Path::new(DEFAULT_NODE_FILE) {
-        bail!("there is no node.toml here: `leafbox init` writes one, `leafbox dev` runs an example, -c names another");
+        bail!(
+            "there is no node.toml here: `leafbox init` writes one, `leafbox dev` runs an example, -c names another"
+        );
     }
     let loaded = settings::load(&sources(global)).map_err(BadConfig)?;
     for warning in &loaded.warnings {
@@ -152,7 +163,11 @@ pub fn load(global: &Global) -> Result<Settings> {
             std::path::absolute(&data).with_context(|| format!("{} is no path", data.display()))?;
     }
     // A relative base would follow whoever changes the working directory.
-    settings.base = std::path::absolute(if settings.base.as_os_str().is_empty() { Path::new(".") } else { &settings.base })?;
+    settings.base = std::path::absolute(if settings.base.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &settings.base
+    })?;
     Ok(settings)
 }
 

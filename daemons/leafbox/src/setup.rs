@@ -3,17 +3,14 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use anyhow::{Context, Result};
 use identity::{JwtSet, KeyStore, layout};
 use nats_conf::{Input, Link, Trust, TrustedAccount};
-use settings::{
-    ByteSize, Listen, Name, NodeRole, Settings,
-    node::Encryption,
-    travel::link_denies,
-};
+use settings::{ByteSize, Listen, Name, NodeRole, Settings, node::Encryption, travel::link_denies};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
@@ -43,7 +40,18 @@ pub struct Setup {
     pub made_keys: bool,
     jetstream_key: Option<Zeroizing<String>>,
     links: Vec<Link>,
+    changing: Mutex<Changing>,
     max_storage: ByteSize,
+}
+
+/// What of a configuration changes while the node runs.
+#[derive(Debug, Default)]
+struct Changing {
+    /// The routes to the other hub nodes.
+    routes: Vec<String>,
+    /// What the server was told to bind at its last start, in place of ports 0. A reload with other
+    /// ports would be refused.
+    bound: Option<supervisor::Addresses>,
 }
 
 impl Setup {
@@ -78,7 +86,10 @@ impl Setup {
         };
         let links = links(&settings, &jwts, keys);
         let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
-        Ok(Self { settings, data, keys: keys.to_owned(), jwts, made_keys, jetstream_key, links, max_storage })
+        let routes = settings.node.cluster.routes.clone();
+        let changing = Mutex::new(Changing { routes, bound: None });
+        let keys = keys.to_owned();
+        Ok(Self { settings, data, keys, jwts, made_keys, jetstream_key, links, changing, max_storage })
     }
 
     /// The configuration that a start would give nats-server. Makes nothing and reads no secret.
@@ -87,24 +98,30 @@ impl Setup {
         let jwts = read_jwts(&settings)?;
         let links = links(&settings, &jwts, keys);
         let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
-        let setup = Self {
-            settings,
-            data,
-            keys: keys.to_owned(),
-            jwts,
-            made_keys: false,
-            jetstream_key: None,
-            links,
-            max_storage,
-        };
-        Ok(setup.configuration(None))
+        let routes = settings.node.cluster.routes.clone();
+        let changing = Mutex::new(Changing { routes, bound: None });
+        let (keys, jetstream_key, made_keys) = (keys.to_owned(), None, false);
+        let setup =
+            Self { settings, data, keys, jwts, made_keys, jetstream_key, links, changing, max_storage };
+        Ok(setup.configuration())
     }
 
-    /// The nats-server configuration; with what was bound before, in place of ports 0, so that
+    /// Binds what was bound before, in place of ports 0, from the next configuration on, so that
     /// clients find a restarted server where it was.
-    pub fn configuration(&self, bound: Option<&supervisor::process::Addresses>) -> String {
+    pub fn set_bound(&self, bound: Option<&supervisor::Addresses>) {
+        self.changing().bound = bound.cloned();
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The nats-server configuration as of now.
+    pub fn configuration(&self) -> String {
         let mut node = self.settings.node.clone();
-        if let Some(bound) = bound {
+        let changing = self.changing();
+        node.cluster.routes.clone_from(&changing.routes);
+        if let Some(bound) = &changing.bound {
             let listeners = [
                 (&mut node.nats.client, bound.client),
                 (&mut node.nats.monitoring, bound.monitoring),
@@ -123,7 +140,11 @@ impl Setup {
             .jwts
             .accounts
             .iter()
-            .map(|(name, account)| TrustedAccount { name, public_key: &account.public_key, jwt: &account.jwt })
+            .map(|(name, account)| TrustedAccount {
+                name,
+                public_key: &account.public_key,
+                jwt: &account.jwt,
+            })
             .collect();
         nats_conf::render(&Input {
             node: &node,
@@ -140,12 +161,19 @@ impl Setup {
         })
     }
 
+    /// Other hub nodes, in place of those that node.toml names, from the next configuration on.
+    pub fn set_routes(&self, routes: Vec<String>) {
+        self.changing().routes = routes;
+    }
+
     /// What nats-server finds in its environment and nowhere else.
     pub fn environment(&self) -> Vec<(String, Zeroizing<String>)> {
         let key = self.jetstream_key.iter();
         // Quoted: nats-server parses the value as configuration, and a key of digits as a number.
-        key.map(|key| (nats_conf::JETSTREAM_KEY_VARIABLE.to_owned(), Zeroizing::new(format!("\"{}\"", key.as_str()))))
-            .collect()
+        key.map(|key| {
+            (nats_conf::JETSTREAM_KEY_VARIABLE.to_owned(), Zeroizing::new(format!("\"{}\"", key.as_str())))
+        })
+        .collect()
     }
 
     /// The key in node.toml that moves each listener.

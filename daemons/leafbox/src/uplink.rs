@@ -6,13 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use runtime::Monitoring;
+use runtime::{Monitoring, reachable};
 use serde::Deserialize;
 use stores::Clients;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{addresses::reachable, converge, session::Session};
+use crate::{converge, session::Session};
 
 /// How often the links are counted.
 const POLL: Duration = Duration::from_secs(1);

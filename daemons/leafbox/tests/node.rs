@@ -62,7 +62,9 @@ fn the_permission_table_is_enforced_both_ways() {
         let found = of_service["probes"].as_array().unwrap().iter().find(|probe| {
             probe["direction"] == direction && probe["subject"].as_str().unwrap().starts_with(subject)
         });
-        found.unwrap_or_else(|| panic!("{service} {direction} {subject} was not tried"))["allowed"].as_bool().unwrap()
+        found.unwrap_or_else(|| panic!("{service} {direction} {subject} was not tried"))["allowed"]
+            .as_bool()
+            .unwrap()
     };
     for (service, direction, subject, allowed) in [
         ("teacher-service", "publish", "teacher.", true),
@@ -135,7 +137,10 @@ async fn plan_is_empty_after_apply_and_drift_is_shown_and_repaired() {
     assert!(updated["error"].is_null(), "{updated}");
 
     let shown = place.run(&["plan"]).expect(2);
-    assert!(shown.contains("EVENTS") && shown.contains("changed by hand") && shown.contains("9999999"), "{shown}");
+    assert!(
+        shown.contains("EVENTS") && shown.contains("changed by hand") && shown.contains("9999999"),
+        "{shown}"
+    );
     place.run(&["apply"]).expect(0);
     place.run(&["plan"]).expect(0);
     let info = client::request(&apply, "$JS.API.STREAM.INFO.EVENTS", &json!({})).await.unwrap();
@@ -144,18 +149,26 @@ async fn plan_is_empty_after_apply_and_drift_is_shown_and_repaired() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_storage_is_refused_and_changes_nothing() {
-    let place = school();
+    let place = Place::new(&format!("{NODE}\n[jetstream]\nmax_memory = \"2GiB\"\n"), FLEET);
     let node = start(&place);
     let apply = as_apply(&node, &place).await;
     let before = client::request(&apply, "$JS.API.STREAM.INFO.EVENTS", &json!({})).await.unwrap();
-    let changed = FLEET.replacen("[accounts.SCHOOL.streams.EVENTS]", "[accounts.SCHOOL.streams.EVENTS]\nstorage = \"memory\"", 1);
+    let changed = FLEET.replacen(
+        "[accounts.SCHOOL.streams.EVENTS]",
+        "[accounts.SCHOOL.streams.EVENTS]\nstorage = \"memory\"",
+        1,
+    );
     assert_ne!(changed, FLEET);
     place.write("fleet.toml", &changed);
     let shown = place.run(&["plan"]).expect(2);
     assert!(shown.contains("refused") && shown.contains("storage"), "{shown}");
     let refused = place.run(&["apply"]);
     assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
-    assert!(format!("{}{}", refused.stdout, refused.stderr).contains("nats stream"), "no manual way in:\n{}", refused.stdout);
+    assert!(
+        format!("{}{}", refused.stdout, refused.stderr).contains("nats stream"),
+        "no manual way in:\n{}",
+        refused.stdout
+    );
     let after = client::request(&apply, "$JS.API.STREAM.INFO.EVENTS", &json!({})).await.unwrap();
     assert_eq!(before["config"], after["config"]);
 }

@@ -8,7 +8,7 @@ use std::{
 
 use async_nats::{Client, Event, ServerAddr};
 
-use crate::Backoff;
+use crate::{Backoff, LocalTls};
 
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -22,6 +22,8 @@ pub struct ConnectOptions {
     pub urls: Vec<String>,
     /// The credentials file of the daemon's user.
     pub credentials: Option<PathBuf>,
+    /// The certificate of the node's own server, where its client listener speaks TLS.
+    pub tls: Option<LocalTls>,
     /// The name that the server shows for the connection.
     pub name: String,
 }
@@ -47,6 +49,9 @@ pub enum ConnectError {
         #[source]
         source: std::io::Error,
     },
+    /// The server's certificate cannot be read.
+    #[error("TLS to this node's own server cannot be set up: {0}; see `nats.tls.client` in node.toml")]
+    Tls(#[source] std::io::Error),
     /// The client refused its options.
     #[error("the NATS client could not be started: {0}")]
     Client(#[from] async_nats::ConnectError),
@@ -77,6 +82,9 @@ pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
             .credentials_file(path)
             .await
             .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?;
+    }
+    if let Some(tls) = &options.tls {
+        client = client.tls_client_config(tls.config().map_err(ConnectError::Tls)?);
     }
     Ok(client.connect(servers).await?)
 }

@@ -98,6 +98,7 @@ impl Node {
         let options = ConnectOptions {
             urls: vec![format!("nats://{}", self.client)],
             credentials: None,
+            tls: None,
             name: "health".to_owned(),
         };
         let nats = connect(&options).await.unwrap();

@@ -61,7 +61,9 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
         bail!("not all could be applied: the lines above with ! say why");
     }
     if refused > 0 {
-        bail!("{refused} changes are refused, since data would be lost: the lines above say why and how to make them by hand");
+        bail!(
+            "{refused} changes are refused, since data would be lost: the lines above say why and how to make them by hand"
+        );
     }
     Ok(())
 }
@@ -73,7 +75,10 @@ fn export(session: &Session, folder: &Path) -> Result<()> {
         folder.display()
     );
     if !waiting.is_empty() {
-        bail!("{} changes in fleet.toml wait for the operator: run this where the operator's keys are", waiting.len());
+        bail!(
+            "{} changes in fleet.toml wait for the operator: run this where the operator's keys are",
+            waiting.len()
+        );
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! `leafbox auth test`: the declared permissions, tried out on the running server.
 
-
 use anyhow::{Result, bail};
 use identity::{Creds, layout};
 use serde::Serialize;
@@ -37,19 +36,21 @@ pub(crate) async fn run(session: &Session, only: Option<&str>, as_json: bool) ->
         let roles = declared.all_roles();
         for service in declared.services.keys() {
             let role = declared.role_of(service).and_then(|name| roles.get(name));
-            let path = layout::service_creds(&session.keys_dir(), account, service);
+            let path = layout::service_creds(&session.keys, account, service);
             let Some(role) = role.filter(|_| path.exists()) else {
                 without_creds.push(format!("{account}/{service}"));
                 continue;
             };
             let creds = Creds::read(&path)?.text();
-            let target = auth_probe::Target { url: session.client_url()?, ca: session.client_ca() };
+            let target = auth_probe::Target { url: session.client_url()?, tls: session.client_tls() };
             let probes = auth_probe::run(&target, &creds, service, role, &samples).await?;
             tested.push(Tested { account: account.clone(), service: service.clone(), probes });
         }
     }
     if tested.is_empty() {
-        bail!("there is no service to test: declare one in fleet.toml, or make its creds with `leafbox service creds`");
+        bail!(
+            "there is no service to test: declare one in fleet.toml, or make its creds with `leafbox service creds`"
+        );
     }
     let wrong = tested.iter().flat_map(|one| &one.probes).filter(|probe| !probe.holds()).count();
     let tried: usize = tested.iter().map(|one| one.probes.len()).sum();
@@ -83,7 +84,11 @@ fn print(tested: &[Tested]) {
             let found = |direction: Direction| {
                 one.probes.iter().find(|probe| probe.subject == subject && probe.direction == direction)
             };
-            table.row([subject.to_owned(), word(found(Direction::Publish)), word(found(Direction::Subscribe))]);
+            table.row([
+                subject.to_owned(),
+                word(found(Direction::Publish)),
+                word(found(Direction::Subscribe)),
+            ]);
         }
         say!("{} {}\n{table}", one.account, one.service);
     }

@@ -6,8 +6,7 @@ use settings::{File, Severity, schema};
 
 use crate::{
     cli::{self, Global},
-    say,
-    session,
+    say, session,
 };
 
 /// Prints every problem and gives the exit code: 0 also with warnings, 2 with errors.
@@ -43,7 +42,11 @@ pub(crate) fn run(global: &Global, arguments: &cli::Check) -> Result<u8> {
                 counted(fleet.accounts.len(), "account"),
                 counted(services, "service"),
                 counted(stores, "store"),
-                if problems.is_empty() { String::new() } else { format!(", {}", counted(problems.len(), "warning")) },
+                if problems.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {}", counted(problems.len(), "warning"))
+                },
             );
         } else {
             say!("{}: nothing was changed", counted(errors, "error"));

@@ -18,7 +18,10 @@ pub(crate) fn run(data: &DataDir, arguments: &cli::Clean) -> Result<()> {
     }
     // A mistyped --data must not cost anyone their home directory.
     if !root.join("leafbox.json").is_file() {
-        bail!("{} has no leafbox.json, so it is not a leafbox data folder: nothing was removed", root.display());
+        bail!(
+            "{} has no leafbox.json, so it is not a leafbox data folder: nothing was removed",
+            root.display()
+        );
     }
     if data.is_running() {
         bail!("a node runs on {}: stop it first; nothing was removed", root.display());
@@ -27,10 +30,7 @@ pub(crate) fn run(data: &DataDir, arguments: &cli::Clean) -> Result<()> {
         if !stdin().is_terminal() {
             bail!("there is no terminal to ask on: say --yes to remove {}", root.display());
         }
-        eprint!(
-            "Remove {} with every key, message and bucket in it? Type the word remove: ",
-            root.display()
-        );
+        eprint!("Remove {} with every key, message and bucket in it? Type the word remove: ", root.display());
         stderr().flush().context("cannot ask")?;
         let mut answer = String::new();
         stdin().read_line(&mut answer).context("cannot read the answer")?;

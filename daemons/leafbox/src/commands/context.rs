@@ -28,7 +28,7 @@ pub(crate) fn run(session: &Session, arguments: &cli::Context) -> Result<()> {
             if arguments.service.as_deref().is_some_and(|only| only != service.as_str()) {
                 continue;
             }
-            let creds = identity::layout::service_creds(&session.keys_dir(), account, service);
+            let creds = identity::layout::service_creds(&session.keys, account, service);
             if !creds.exists() {
                 continue;
             }
@@ -47,7 +47,9 @@ pub(crate) fn run(session: &Session, arguments: &cli::Context) -> Result<()> {
         }
     }
     let Some(first) = written.first() else {
-        bail!("no creds file here matches: `leafbox service list` shows the services, `leafbox service creds` makes one");
+        bail!(
+            "no creds file here matches: `leafbox service list` shows the services, `leafbox service creds` makes one"
+        );
     };
     for name in &written {
         say!("wrote the context {name}");
@@ -67,8 +69,10 @@ fn folder() -> Result<PathBuf> {
     let configured = env::var_os("XDG_CONFIG_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = match configured {
         Some(base) => base,
-        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CONFIG_HOME nor HOME is set: set one")?)
-            .join(".config"),
+        None => {
+            PathBuf::from(env::var_os("HOME").context("neither XDG_CONFIG_HOME nor HOME is set: set one")?)
+                .join(".config")
+        }
     };
     Ok(base.join("nats").join("context"))
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -24,6 +25,8 @@ use crate::{
 /// How long a node may take until it is ready; a hub elects a leader within ten seconds.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
+/// The discard port, where nothing listens.
+const NO_ROUTE: &str = "nats-route://127.0.0.1:9";
 /// Distance between the ports of hub nodes.
 const PORT_STEP: u16 = 10;
 
@@ -41,7 +44,10 @@ pub(crate) async fn run(global: &Global, arguments: &cli::Dev) -> Result<()> {
     let data = session::data_dir_of(&settings)?;
     session::log_to(&data)?;
     if settings.node.role == NodeRole::Hub {
-        bail!("`leafbox dev` runs a leaf, and {} describes a hub node: `leafbox run` runs it", settings.node_file.display());
+        bail!(
+            "`leafbox dev` runs a leaf, and {} describes a hub node: `leafbox run` runs it",
+            settings.node_file.display()
+        );
     }
     if arguments.any_port {
         any_port(&mut settings);
@@ -129,22 +135,34 @@ fn setup(settings: Settings) -> Result<Setup> {
     Setup::new(settings, &keys, Keys::Made)
 }
 
-/// Starts the hub nodes, each knowing the ones before it.
+/// Starts the hub nodes. Where the system chose their ports, each is told of the others once all
+/// have one.
 async fn launch_hub(nodes: &mut Nodes, hub: &[Settings], binary: &PathBuf) -> Result<()> {
     for settings in hub {
-        let mut settings = settings.clone();
-        let routes = nodes.hub.iter().filter_map(|node| node.addresses().route);
-        settings.node.cluster.routes = routes.map(|address| format!("nats-route://{address}")).collect();
         // One keys folder for all: this is the operator's machine.
         let keys = settings.node.jwts.as_ref().map_or_else(PathBuf::new, |jwts| jwts.with_file_name("keys"));
-        let setup = Setup::new(settings, &keys, Keys::Given)?;
+        let setup = Setup::new(settings.clone(), &keys, Keys::Given)?;
         nodes.hub.push(Instance::launch(setup, binary.clone(), Leave::AtOnce, STOP_DEADLINE).await?);
+    }
+    let bound: Vec<SocketAddr> = nodes.hub.iter().filter_map(|node| node.addresses().route).collect();
+    for node in &nodes.hub {
+        let routes = routes_to(bound.iter().filter(|address| node.addresses().route != Some(**address)));
+        if !routes.is_empty() && routes != node.setup().settings.node.cluster.routes {
+            node.reroute(routes).await?;
+        }
     }
     Ok(())
 }
 
+fn routes_to<'a>(addresses: impl Iterator<Item = &'a SocketAddr>) -> Vec<String> {
+    addresses.map(|address| format!("nats-route://{address}")).collect()
+}
+
 fn uplinks(hub: &[Instance]) -> Vec<String> {
-    hub.iter().filter_map(|node| node.addresses().leaf).map(|address| format!("nats-leaf://{address}")).collect()
+    hub.iter()
+        .filter_map(|node| node.addresses().leaf)
+        .map(|address| format!("nats-leaf://{address}"))
+        .collect()
 }
 
 /// Every listener that is on gets a port that the system chooses.
@@ -169,14 +187,15 @@ fn any_port(settings: &mut Settings) {
 fn plan_hub(leaf: &mut Settings, count: u8, any_port: bool) -> Vec<Settings> {
     let nodes = &mut leaf.fleet.nodes;
     if nodes.hub.len() != usize::from(count) {
-        nodes.hub = (1..=count).map(|number| format!("hub-{number}").parse().expect("a valid name")).collect();
+        nodes.hub =
+            (1..=count).map(|number| format!("hub-{number}").parse().expect("a valid name")).collect();
     }
     if !nodes.leaves.contains(&leaf.node.name) {
         nodes.leaves.push(leaf.node.name.clone());
     }
     let names: Vec<Name> = nodes.hub.clone();
     let data = leaf.data_dir();
-    let settings: Vec<Settings> = names
+    let mut settings: Vec<Settings> = names
         .into_iter()
         .zip(1u16..)
         .map(|(name, number)| {
@@ -202,6 +221,17 @@ fn plan_hub(leaf: &mut Settings, count: u8, any_port: bool) -> Vec<Settings> {
             hub
         })
         .collect();
+    let addresses: Vec<SocketAddr> =
+        settings.iter().filter_map(|hub| hub.node.nats.route.address()).collect();
+    for (hub, own) in settings.iter_mut().zip(&addresses) {
+        hub.node.cluster.routes = match (any_port, addresses.len()) {
+            (_, 1) => Vec::new(),
+            (false, _) => routes_to(addresses.iter().filter(|address| *address != own)),
+            // nats-server starts no clustered JetStream without a route, so it gets one to nobody
+            // until the others have ports.
+            (true, _) => vec![NO_ROUTE.to_owned()],
+        };
+    }
     if !any_port {
         let leaves = settings.iter().filter_map(|hub| hub.node.nats.leaf.address());
         leaf.node.uplink.urls = leaves.map(|address| format!("nats-leaf://{address}")).collect();
@@ -291,7 +321,12 @@ fn print(nodes: &Nodes, ready: Duration) {
                 .map(|[name, url, _]| (name, url))
                 .collect();
             let url = |name: &str| rows.get(name).cloned().unwrap_or_default();
-            table.row([hub.setup().settings.node.name.to_string(), url("clients"), url("monitoring"), url("health")]);
+            table.row([
+                hub.setup().settings.node.name.to_string(),
+                url("clients"),
+                url("monitoring"),
+                url("health"),
+            ]);
         }
         say!("{table}");
     }

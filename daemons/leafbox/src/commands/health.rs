@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use runtime::Monitoring;
+use runtime::{Monitoring, reachable};
 use serde_json::Value;
 
-use crate::{addresses::reachable, cli, say, session::Session};
+use crate::{cli, say, session::Session};
 
 /// Prints the checks; an error, and so exit code 1, when the node is not ready.
 pub(crate) async fn run(session: &Session, output: cli::Output) -> Result<()> {

@@ -17,7 +17,10 @@ pub(crate) fn run(arguments: &cli::Init) -> Result<()> {
         .map(|path| path.display().to_string())
         .collect();
     if !taken.is_empty() {
-        bail!("{} is there already: remove it or write elsewhere with --into DIR; nothing was written", taken.join(" and "));
+        bail!(
+            "{} is there already: remove it or write elsewhere with --into DIR; nothing was written",
+            taken.join(" and ")
+        );
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, text) in files {

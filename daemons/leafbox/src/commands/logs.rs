@@ -27,7 +27,8 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Logs) -> Result<()> 
     let mut read = text.len() as u64;
     while arguments.follow {
         tokio::time::sleep(POLL).await;
-        let mut file = std::fs::File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file =
+            std::fs::File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         // A shorter file is a new one: the node was started again.
         if file.metadata()?.len() < read {
             read = 0;

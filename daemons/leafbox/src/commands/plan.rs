@@ -34,7 +34,11 @@ pub(crate) fn print_accounts(accounts: &converge::Accounts) {
     for change in &accounts.changes {
         say!("{}", line('~', change));
     }
-    for name in accounts.unpushed.iter().filter(|name| !accounts.changes.iter().any(|change| change.account == **name)) {
+    for name in accounts
+        .unpushed
+        .iter()
+        .filter(|name| !accounts.changes.iter().any(|change| change.account == **name))
+    {
         say!("~ {name} account: signed, and not in force on every server");
     }
     if !accounts.waiting.is_empty() {
@@ -54,7 +58,9 @@ pub(crate) fn print_accounts(accounts: &converge::Accounts) {
 fn line(mark: char, change: &AccountChange) -> String {
     let AccountChange { account, what, from, to } = change;
     match (from, to) {
-        (None, Some(to)) => format!("+ {account} {what}: {to}").replacen('+', if mark == '?' { "?" } else { "+" }, 1),
+        (None, Some(to)) => {
+            format!("+ {account} {what}: {to}").replacen('+', if mark == '?' { "?" } else { "+" }, 1)
+        }
         (Some(from), None) => format!("{mark} {account} {what}: {from} -> none"),
         (from, to) => format!(
             "{mark} {account} {what}: {} -> {}",

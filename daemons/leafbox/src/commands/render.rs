@@ -2,16 +2,11 @@
 
 use anyhow::Result;
 
-use crate::{
-    say,
-    session::{self, Session},
-    setup::Setup,
-};
+use crate::{say, session::Session, setup::Setup};
 
 /// Prints the configuration.
 pub(crate) fn run(session: &Session) -> Result<()> {
-    let keys = session::keys_dir(&session.data);
-    let text = Setup::rendering(session.settings.clone(), &keys)?;
+    let text = Setup::rendering(session.settings.clone(), &session.keys)?;
     say!("{}", text.trim_end());
     Ok(())
 }

@@ -46,7 +46,7 @@ fn list(session: &Session, as_json: bool) -> Result<()> {
             else {
                 continue;
             };
-            let creds = layout::service_creds(&session.keys_dir(), account, service);
+            let creds = layout::service_creds(&session.keys, account, service);
             let has_creds = creds.exists();
             table.row([
                 account.to_string(),
@@ -86,20 +86,21 @@ fn joined(allow: &[Subject], deny: &[Subject]) -> String {
 
 fn creds(session: &Session, account: &str, name: &str) -> Result<()> {
     let (account, name) = (parse_name(account)?, parse_name(name)?);
-    let declared = session
-        .settings
-        .fleet
-        .accounts
-        .get(&account)
-        .and_then(|declared| declared.services.get(&name));
+    let declared =
+        session.settings.fleet.accounts.get(&account).and_then(|declared| declared.services.get(&name));
     if declared.is_none() {
-        bail!("fleet.toml declares no service {name} in {account}: `leafbox service list` shows all, `leafbox service add` adds one");
+        bail!(
+            "fleet.toml declares no service {name} in {account}: `leafbox service list` shows all, `leafbox service add` adds one"
+        );
     }
-    let path = layout::service_creds(&session.keys_dir(), &account, &name);
+    let path = layout::service_creds(&session.keys, &account, &name);
     if !path.exists() {
-        let keys = KeyStore::open(&session.keys_dir())?;
+        let keys = KeyStore::open(&session.keys)?;
         if !keys.has_operator() {
-            bail!("{} is not there, and this machine has no operator keys to make it: get it from the operator", path.display());
+            bail!(
+                "{} is not there, and this machine has no operator keys to make it: get it from the operator",
+                path.display()
+            );
         }
         make_keys(session, &keys)?;
     }
@@ -118,7 +119,13 @@ fn make_keys(session: &Session, keys: &KeyStore) -> Result<()> {
     Ok(())
 }
 
-async fn add(session: &Session, global: &Global, account: &str, name: &str, declared: &Service) -> Result<()> {
+async fn add(
+    session: &Session,
+    global: &Global,
+    account: &str,
+    name: &str,
+    declared: &Service,
+) -> Result<()> {
     let (account, name) = (parse_name(account)?, parse_name(name)?);
     let file = session.settings.base.join(&session.settings.node.fleet);
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -126,7 +133,8 @@ async fn add(session: &Session, global: &Global, account: &str, name: &str, decl
     write_whole(&file, edited.as_bytes(), 0o644)?;
     say!("added {name} to {account} in {}", file.display());
     // The file as it is now, with everything that only both files together show.
-    let session = Session::open(global).context("the service is in the file, which is not right as a whole")?;
+    let session =
+        Session::open(global).context("the service is in the file, which is not right as a whole")?;
     if session.require_running().is_err() {
         say!("no node runs: the next `leafbox dev` applies it");
         return Ok(());

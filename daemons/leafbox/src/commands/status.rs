@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
-use runtime::Monitoring;
+use runtime::{Monitoring, reachable};
 use serde::Serialize;
 use serde_json::Value;
 use settings::{ByteSize, Name, NodeRole};
 use stores::StoreStatus;
 
-use crate::{addresses::reachable, cli, converge, say, session::Session, table::Table};
+use crate::{cli, converge, say, session::Session, table::Table};
 
 /// The answers of nats-server and the health daemon, and the stores.
 #[derive(Debug, Serialize)]
@@ -64,15 +64,15 @@ pub(crate) async fn run(session: &Session, output: cli::Output) -> Result<()> {
 async fn gather(session: &Session) -> Result<Status> {
     let address = session.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
     let monitoring = Monitoring::new(reachable(address)).within(Duration::from_secs(5));
-    let varz: Value = monitoring.json("/varz").await.context("nats-server does not answer: is the node running?")?;
+    let varz: Value =
+        monitoring.json("/varz").await.context("nats-server does not answer: is the node running?")?;
     let leafz: Value = monitoring.json("/leafz").await?;
     let connz: Value = monitoring.json("/connz?auth=1&limit=1024").await?;
     let jsz: Value = monitoring.json("/jsz?accounts=1").await?;
     let names = account_names(session);
     let connections = connections(&connz, &names);
     let (clients, mut failures) = converge::connect_stores(session).await;
-    let (stores, failed) =
-        stores::status(&session.settings.fleet, &session.settings.node, &clients).await;
+    let (stores, failed) = stores::status(&session.settings.fleet, &session.settings.node, &clients).await;
     failures.extend(failed.into_iter().map(|failure| format!("{}: {}", failure.account, failure.error)));
     Ok(Status {
         node: session.settings.node.name.to_string(),
@@ -167,7 +167,12 @@ fn print(status: &Status) {
         NodeRole::Hub => "hub",
     };
     say!("{}  {role}, JetStream domain {}", status.node, status.domain);
-    say!("  leafbox {}, nats-server {}, up {}", status.leafbox, text(&varz["version"]), text(&varz["uptime"]));
+    say!(
+        "  leafbox {}, nats-server {}, up {}",
+        status.leafbox,
+        text(&varz["version"]),
+        text(&varz["uptime"])
+    );
     match &status.ready {
         Some(ready) if ready["ready"].as_bool() == Some(true) => say!("  ready     yes"),
         Some(ready) => say!("  ready     no: {}", super::health::failing(ready).join("; ")),

@@ -14,7 +14,8 @@ pub(crate) async fn run(session: &Session, command: &cli::User) -> Result<()> {
         cli::User::Mint { account, role, name, expires, public_key, output } => {
             let account: Name = account.parse().map_err(anyhow::Error::msg)?;
             let role: Name = role.parse().map_err(anyhow::Error::msg)?;
-            let expires = expires.as_deref().map(str::parse::<Span>).transpose().map_err(anyhow::Error::msg)?;
+            let expires =
+                expires.as_deref().map(str::parse::<Span>).transpose().map_err(anyhow::Error::msg)?;
             let jwts = signed(session)?;
             let signed = jwts.accounts.get(&account);
             let signed = signed.with_context(|| {
@@ -41,7 +42,7 @@ fn signed(session: &Session) -> Result<identity::JwtSet> {
 }
 
 fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, output: &Path) -> Result<()> {
-    let keys = KeyStore::open(&session.keys_dir())?;
+    let keys = KeyStore::open(&session.keys)?;
     let to_stdout = output == Path::new("-");
     if !to_stdout && output.exists() {
         bail!("{} is there already: remove it or write elsewhere; nothing was minted", output.display());
@@ -53,7 +54,10 @@ fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, 
                 say!("{jwt}");
             } else {
                 write_whole(output, format!("{jwt}\n").as_bytes(), 0o644)?;
-                say!("wrote the JWT of {key} to {}: put it beside the seed that made that key", output.display());
+                say!(
+                    "wrote the JWT of {key} to {}: put it beside the seed that made that key",
+                    output.display()
+                );
             }
         }
         None => {
@@ -62,7 +66,11 @@ fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, 
                 say!("{}", creds.text().trim_end());
             } else {
                 creds.write(output)?;
-                say!("wrote {} ({}): nobody can read it again from here", output.display(), creds.claims.subject);
+                say!(
+                    "wrote {} ({}): nobody can read it again from here",
+                    output.display(),
+                    creds.claims.subject
+                );
             }
         }
     }
@@ -71,7 +79,7 @@ fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, 
 
 fn revoke(session: &Session, account: &str, public_key: &str) -> Result<()> {
     let account: Name = account.parse().map_err(anyhow::Error::msg)?;
-    let keys = KeyStore::open(&session.keys_dir())?;
+    let keys = KeyStore::open(&session.keys)?;
     let set = identity::revoke(&keys, &signed(session)?, &account, public_key, SystemTime::now())?;
     set.write_dir(&session.settings.jwts_dir())?;
     say!("signed: {public_key} of {account} is revoked; `leafbox apply` takes it to the servers");

@@ -34,7 +34,8 @@ async fn publish_window(client: &Client, subject: &str, tag: &str, window: &[usi
         let id = format!("{tag}-{number}");
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", id.as_str());
-        let sent = client.publish_with_reply_and_headers(subject.to_owned(), inbox.clone(), headers, id.into());
+        let sent =
+            client.publish_with_reply_and_headers(subject.to_owned(), inbox.clone(), headers, id.into());
         sent.await.unwrap();
     }
     let mut acknowledged = BTreeSet::new();
@@ -51,7 +52,9 @@ async fn publish_window(client: &Client, subject: &str, tag: &str, window: &[usi
 
 /// The `state` of a stream.
 pub(crate) async fn state(client: &Client, stream: &str) -> Option<Value> {
-    request(client, &format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await.map(|info| info["state"].clone())
+    request(client, &format!("$JS.API.STREAM.INFO.{stream}"), &json!({}))
+        .await
+        .map(|info| info["state"].clone())
 }
 
 /// The messages in a stream; none if it is not there.
@@ -65,30 +68,17 @@ pub(crate) async fn request(client: &Client, subject: &str, body: &Value) -> Opt
     serde_json::from_slice(&answer.payload).ok()
 }
 
-/// The payloads of a stream in order, read by a pull consumer that leaves the stream as it is.
+/// The payloads of a stream in order, read one by one: a work queue admits no reader beside its own.
 pub(crate) async fn payloads(client: &Client, stream: &str) -> Vec<String> {
-    let config = json!({ "stream_name": stream, "config": {
-        "ack_policy": "none", "deliver_policy": "all", "mem_storage": true, "inactive_threshold": 60_000_000_000u64,
-    }});
-    let made = request(client, &format!("$JS.API.CONSUMER.CREATE.{stream}"), &config).await.unwrap();
-    let consumer = made["name"].as_str().unwrap_or_else(|| panic!("no consumer: {made}")).to_owned();
-    let mut pending = made["num_pending"].as_u64().unwrap();
-    let inbox = client.new_inbox();
-    let mut messages = client.subscribe(inbox.clone()).await.unwrap();
-    let mut found = Vec::new();
-    while pending > 0 {
-        let batch = pending.min(500);
-        let ask = json!({ "batch": batch, "expires": 5_000_000_000u64 }).to_string();
-        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        client.publish_with_reply(next, inbox.clone(), ask.into()).await.unwrap();
-        for _ in 0..batch {
-            let message = timeout(Duration::from_secs(10), messages.next()).await.unwrap().unwrap();
-            assert!(message.status.is_none(), "{:?} while reading {stream}", message.status);
-            found.push(String::from_utf8(message.payload.to_vec()).unwrap());
-        }
-        pending -= batch;
-    }
-    found
+    let state = state(client, stream).await.unwrap();
+    let sequences = state["first_seq"].as_u64().unwrap()..=state["last_seq"].as_u64().unwrap();
+    let asked = sequences.map(|sequence| async move {
+        let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
+        let answer = request(client, &subject, &json!({ "seq": sequence })).await.unwrap();
+        let data = answer["message"]["data"].as_str()?;
+        Some(String::from_utf8(data_encoding::BASE64.decode(data.as_bytes()).unwrap()).unwrap())
+    });
+    futures::stream::iter(asked).buffered(100).filter_map(std::future::ready).collect().await
 }
 
 /// Asserts that the stream holds `<tag>-<number>` for each number exactly once.
@@ -101,6 +91,11 @@ pub(crate) async fn assert_exactly(client: &Client, stream: &str, tag: &str, num
     assert_eq!(found.len(), distinct.len(), "{stream} holds {tag} messages twice");
     let expected: BTreeSet<usize> = numbers.collect();
     let missing: Vec<_> = expected.difference(&distinct).take(5).collect();
-    assert!(missing.is_empty(), "{stream} lacks {tag} {missing:?} and maybe more: {} of {}", distinct.len(), expected.len());
+    assert!(
+        missing.is_empty(),
+        "{stream} lacks {tag} {missing:?} and maybe more: {} of {}",
+        distinct.len(),
+        expected.len()
+    );
     assert_eq!(distinct.len(), expected.len(), "{stream} holds {tag} messages that nobody published");
 }
