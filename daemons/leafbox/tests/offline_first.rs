@@ -28,14 +28,12 @@ const MORE: usize = 2_000;
 
 /// Any port for every listener, so that tests run beside each other.
 const PORTS: &str = r#"
+[health]
+listen = "127.0.0.1:0"
 [nats]
 client = "127.0.0.1:0"
 monitoring = "127.0.0.1:0"
 websocket = "off"
-leaf = "127.0.0.1:0"
-route = "127.0.0.1:0"
-[health]
-listen = "127.0.0.1:0"
 "#;
 
 fn leaf_file(uplink: std::net::SocketAddr) -> String {
@@ -45,7 +43,7 @@ fn leaf_file(uplink: std::net::SocketAddr) -> String {
 /// A hub on another "machine": its own data, the keys and JWTs that the operator gave it.
 fn hub_place(operator: &Place, fleet: &str) -> Place {
     let jwts = operator.path(".data/jwts");
-    Place::new(&format!("name = \"hub-1\"\nrole = \"hub\"\njwts = {jwts:?}\n{PORTS}"), fleet)
+    Place::new(&format!("name = \"hub-1\"\nrole = \"hub\"\njwts = {jwts:?}\n{PORTS}leaf = \"127.0.0.1:0\"\n"), fleet)
 }
 
 fn start_hub(hub: &Place, operator: &Place) -> Node {
