@@ -138,9 +138,10 @@ impl Creds {
         secret_file::replace(path, self.text().as_bytes(), 0o600)
     }
 
-    /// Writes the creds file with mode 0600; one that is there stays, and is an error.
-    pub fn write_new(&self, path: &Path) -> Result<(), SecretFileError> {
-        secret_file::create(path, self.text().as_bytes())
+    /// Writes the creds file with mode 0600; one that is there stays, and is an error. The caller
+    /// flushes the folder.
+    pub(crate) fn write_new(&self, path: &Path) -> Result<(), SecretFileError> {
+        secret_file::create_unnamed(path, self.text().as_bytes())
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     layout,
     mint::{MintError, UserRequest, mint},
     nkey::{KeyKind, SecretKey},
-    secret_file::SecretFileError,
+    secret_file::{self, SecretFileError},
 };
 
 /// Why keys could not be completed.
@@ -91,6 +91,7 @@ pub fn ensure_fleet_keys(keys: &KeyStore, fleet: &Fleet, now: SystemTime) -> Res
             created.creds.push(user.path);
         }
     }
+    secret_file::flush_names(created.keys.iter().chain(&created.creds).map(PathBuf::as_path))?;
     Ok(created)
 }
 

@@ -155,7 +155,7 @@ impl KeyStore {
             .map_err(|reason| KeyStoreError::BadKey { path: path.into(), reason })
     }
 
-    /// Makes a key if there is none; says whether it made one.
+    /// Makes a key if there is none; says whether it made one. The caller flushes the folder.
     pub(crate) fn ensure_key(&self, path: &Path, kind: KeyKind) -> Result<bool, KeyStoreError> {
         if path.exists() {
             return Ok(false);
@@ -164,7 +164,7 @@ impl KeyStore {
             make_folder(folder)?;
         }
         let key = SecretKey::generate(kind).map_err(KeyStoreError::Generate)?;
-        match secret_file::create(path, key.seed().as_bytes()) {
+        match secret_file::create_unnamed(path, key.seed().as_bytes()) {
             // Another process was faster, and its key is as good.
             Err(SecretFileError::Exists { .. }) => Ok(false),
             other => Ok(other.map(|()| true)?),

@@ -4,6 +4,7 @@
 //! the old file, the new one, or none, never half of one.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -161,6 +162,22 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
 
 /// Writes a new file with mode 0600; one that exists already is an error and stays as it is.
 pub(crate) fn create(path: &Path, content: &[u8]) -> Result<(), SecretFileError> {
+    create_unnamed(path, content)?;
+    flush_names([path])
+}
+
+/// Makes the names of new files survive a power cut, each folder flushed once.
+pub(crate) fn flush_names<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), SecretFileError> {
+    let folders: BTreeSet<&Path> = paths.into_iter().filter_map(Path::parent).collect();
+    for folder in folders {
+        flush_folder(folder).map_err(|source| SecretFileError::Write { path: folder.into(), source })?;
+    }
+    Ok(())
+}
+
+/// [`create`] without the flush of the folder, for many files followed by one [`flush_names`]: a
+/// fleet has dozens of keys, and each flush costs milliseconds.
+pub(crate) fn create_unnamed(path: &Path, content: &[u8]) -> Result<(), SecretFileError> {
     let failed = |source| SecretFileError::Write { path: path.into(), source };
     let temporary = write_beside(path, content, 0o600).map_err(failed)?;
     // Unlike a rename, a link never takes the place of a file that is there.
@@ -170,7 +187,7 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> Result<(), SecretFileError>
         Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
             Err(SecretFileError::Exists { path: path.into() })
         }
-        other => other.and(removed).and_then(|()| flush_folder(path)).map_err(failed),
+        other => other.and(removed).map_err(failed),
     }
 }
 
@@ -183,7 +200,8 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Secr
         // Best effort: the first failure is the one worth telling.
         let _ = fs::remove_file(&temporary);
     }
-    renamed.and_then(|()| flush_folder(path)).map_err(failed)
+    renamed.map_err(failed)?;
+    flush_names([path])
 }
 
 fn write_beside(path: &Path, content: &[u8], mode: u32) -> io::Result<PathBuf> {
@@ -206,12 +224,10 @@ fn write_beside(path: &Path, content: &[u8], mode: u32) -> io::Result<PathBuf> {
     }
 }
 
-/// Makes the new name itself survive a power cut.
-fn flush_folder(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => File::open(".")?.sync_all(),
-    }
+fn flush_folder(folder: &Path) -> io::Result<()> {
+    // A path without a folder is in the current one.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

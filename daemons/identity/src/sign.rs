@@ -95,6 +95,7 @@ pub fn sign(
 ) -> Result<JwtSet, SignError> {
     let now = seconds(now);
     let signers = keys.operator_signing()?;
+    let authority = authority(keys, previous, &signers)?;
     let declared = fleet.all_accounts();
     let mut account_keys = BTreeMap::new();
     for name in declared.keys() {
@@ -106,8 +107,10 @@ pub fn sign(
         }
         account_keys.insert(name.clone(), key);
     }
-    let system_account = &account_keys[SYSTEM_ACCOUNT];
-    let (operator, operator_claims) = operator(keys, fleet, previous, &signers, system_account, now)?;
+    let (operator, operator_claims) = match &authority {
+        Authority::Previous(set) => (set.operator.clone(), set.operator_claims().clone()),
+        Authority::Key(key) => operator(key, fleet, previous, &signers, &account_keys[SYSTEM_ACCOUNT], now),
+    };
 
     let nodes = enrolled::enrolled(keys)?;
     let mut bodies = BTreeMap::new();
@@ -199,40 +202,54 @@ fn signer<'a>(signers: &'a [SecretKey], trusted: &[String]) -> &'a SecretKey {
     signers.iter().find(|signer| trusted.contains(&signer.public_key())).unwrap_or(&signers[0])
 }
 
-/// The operator's JWT, signed again only when it says something new. Its own key is best kept
-/// offline: without it the previous JWT stays.
-fn operator(
+/// Where the operator's JWT comes from. Its own key is best kept offline: without it the previous
+/// JWT stays.
+enum Authority<'a> {
+    Key(Box<SecretKey>),
+    Previous(&'a JwtSet),
+}
+
+/// Finds the operator, once it is certain that the previous set is of the same one.
+fn authority<'a>(
     keys: &KeyStore,
+    previous: Option<&'a JwtSet>,
+    signers: &[SecretKey],
+) -> Result<Authority<'a>, SignError> {
+    match (keys.operator(), previous) {
+        (Err(KeyStoreError::NoKey { .. }), Some(set)) => {
+            let trusted = &set.operator_claims().nats.signing_keys;
+            if !signers.iter().any(|signer| trusted.contains(&signer.public_key())) {
+                return Err(foreign(set, &signers[0].public_key()));
+            }
+            Ok(Authority::Previous(set))
+        }
+        (Ok(key), Some(set)) if set.operator_claims().subject != key.public_key() => {
+            Err(foreign(set, &key.public_key()))
+        }
+        (key, _) => Ok(Authority::Key(Box::new(key?))),
+    }
+}
+
+/// The operator's JWT, signed again only when it says something new.
+fn operator(
+    key: &SecretKey,
     fleet: &Fleet,
     previous: Option<&JwtSet>,
     signers: &[SecretKey],
     system_account: &SecretKey,
     now: i64,
-) -> Result<(String, Claims<OperatorBody>), SignError> {
-    let key = match (keys.operator(), previous) {
-        (Err(KeyStoreError::NoKey { .. }), Some(set)) => {
-            let claims = set.operator_claims();
-            if !signers.iter().any(|signer| claims.nats.signing_keys.contains(&signer.public_key())) {
-                return Err(foreign(set, &signers[0].public_key()));
-            }
-            return Ok((set.operator.clone(), claims.clone()));
-        }
-        (key, _) => key?,
-    };
-    if let Some(set) = previous.filter(|set| set.operator_claims().subject != key.public_key()) {
-        return Err(foreign(set, &key.public_key()));
-    }
+) -> (String, Claims<OperatorBody>) {
     let signing_keys = signers.iter().map(SecretKey::public_key).collect();
     let body = OperatorBody::new(signing_keys, system_account.public_key());
     let mut claims = Claims::new(key.public_key(), &fleet.name, body);
     if let Some(set) = previous
         && claims.says_the_same_as(set.operator_claims())
     {
-        return Ok((set.operator.clone(), set.operator_claims().clone()));
+        return (set.operator.clone(), set.operator_claims().clone());
     }
     let issued_at = previous.map_or(now, |set| now.max(set.operator_claims().issued_at + 1));
-    let jwt = claims.sign(&key, issued_at);
-    Ok((jwt, claims))
+    let jwt = claims.sign(key, issued_at);
+    (jwt, claims)
 }
 
 /// What an account's JWT says, but for what activations add.

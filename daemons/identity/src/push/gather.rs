@@ -31,20 +31,40 @@ impl Reply {
     }
 }
 
-/// Sends `payload` and collects answers until `enough` says so or the time is over. Answering too
+/// Whether more answers are worth waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Some are owed.
+    Owed,
+    /// None that is known of, but there may be more.
+    Grace,
+    /// None.
+    Over,
+}
+
+impl Wait {
+    pub(super) fn until(all_in: bool) -> Self {
+        if all_in { Self::Over } else { Self::Owed }
+    }
+}
+
+/// How long to wait for answers that nobody is known to owe.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Sends `payload` and collects answers until `wait` says so or the time is over. Answering too
 /// few is not an error here; answering not at all is.
 pub(super) async fn gather(
     client: &async_nats::Client,
     subject: &str,
     payload: &str,
     timeout: Duration,
-    enough: impl Fn(&[Reply]) -> bool,
+    wait: impl Fn(&[Reply]) -> Wait,
 ) -> Result<Vec<Reply>, PushError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| PushError::Send {
         subject: subject.into(),
         source,
     };
-    let deadline = Instant::now() + timeout;
+    let mut deadline = Instant::now() + timeout;
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.map_err(|source| failed(source.into()))?;
     client
@@ -52,7 +72,16 @@ pub(super) async fn gather(
         .await
         .map_err(|source| failed(source.into()))?;
     let mut replies = Vec::new();
-    while !enough(&replies) {
+    let mut in_grace = false;
+    loop {
+        match wait(&replies) {
+            Wait::Over => break,
+            Wait::Grace if !in_grace => {
+                in_grace = true;
+                deadline = deadline.min(Instant::now() + GRACE);
+            }
+            Wait::Grace | Wait::Owed => {}
+        }
         let Ok(Some(message)) = timeout_at(deadline, answers.next()).await else { break };
         if message.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
             return Err(PushError::NoResponder { subject: subject.into() });

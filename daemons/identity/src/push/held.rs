@@ -8,7 +8,7 @@ use settings::Name;
 
 use super::{
     NewerAccount, PushError, PushOptions, Servers,
-    gather::{Reply, gather},
+    gather::{Reply, Wait, gather},
     servers::Server,
 };
 use crate::{
@@ -46,9 +46,10 @@ impl Held {
         used.chain(self.files.iter().map(|file| (None, file.as_str()))).filter(|(_, jwt)| !jwt.is_empty())
     }
 
-    /// Whether no server has it.
-    pub fn is_absent(&self) -> bool {
-        self.jwts().next().is_none()
+    /// Whether no server has anything else: a server that used an account keeps its last claims
+    /// after the file is deleted.
+    fn has_nothing_but(&self, jwt: &str) -> bool {
+        self.jwts().all(|(_, held)| held == jwt)
     }
 }
 
@@ -67,8 +68,7 @@ impl InForce {
 
     /// Accounts of `set` that some server has not, or has otherwise: what a push would send.
     pub fn differs_from<'a>(&self, set: &'a JwtSet) -> Vec<&'a Name> {
-        let wanted =
-            set.accounts.iter().filter(|(name, account)| !(account.is_removed() && self.is_absent(name)));
+        let wanted = set.accounts.iter().filter(|(name, account)| self.is_wanted(name, account));
         wanted.filter(|(name, account)| !self.is_current(name, &account.jwt)).map(|(name, _)| name).collect()
     }
 
@@ -79,8 +79,10 @@ impl InForce {
         claims.max_by_key(|claims| claims.issued_at)
     }
 
-    pub(super) fn is_absent(&self, account: &Name) -> bool {
-        self.accounts.get(account).is_none_or(Held::is_absent)
+    /// Whether an account belongs on the servers: a removed one does only in place of older claims.
+    pub(super) fn is_wanted(&self, name: &Name, account: &AccountJwt) -> bool {
+        let gone = self.accounts.get(name).is_none_or(|held| held.has_nothing_but(&account.jwt));
+        !(account.is_removed() && gone)
     }
 
     fn is_current(&self, account: &Name, jwt: &str) -> bool {
@@ -157,12 +159,17 @@ pub async fn in_force(
     options: &PushOptions,
 ) -> Result<InForce, PushError> {
     let servers = Servers::ask(client, options).await?;
-    let asked = set.accounts.iter().map(|(name, account)| {
-        let servers = &servers;
-        async move {
-            Ok::<_, PushError>((name.clone(), held(client, &account.public_key, servers, options).await?))
-        }
-    });
+    // Collected first: a closure that borrows, kept across an await, is not provably Send.
+    let asked: Vec<_> = set
+        .accounts
+        .iter()
+        .map(|(name, account)| {
+            let servers = &servers;
+            async move {
+                Ok::<_, PushError>((name.clone(), held(client, &account.public_key, servers, options).await?))
+            }
+        })
+        .collect();
     let accounts = stream::iter(asked).buffer_unordered(options.concurrency.max(1)).try_collect().await?;
     Ok(InForce { servers, accounts })
 }
@@ -187,7 +194,8 @@ pub(super) async fn held(
     options: &PushOptions,
 ) -> Result<Held, PushError> {
     let subject = format!("$SYS.REQ.ACCOUNT.{account}.INFO");
-    let replies = gather(client, &subject, "", options.timeout, |replies| servers.all_in(replies)).await?;
+    let replies =
+        gather(client, &subject, "", options.timeout, |replies| Wait::until(servers.all_in(replies))).await?;
     let mut held = Held::default();
     for info in replies.iter().filter_map(Reply::json::<Info>) {
         match info.data.filter(|data| !data.jwt.is_empty()) {
@@ -209,7 +217,7 @@ pub(super) async fn files(
     options: &PushOptions,
 ) -> Result<Vec<String>, PushError> {
     let subject = format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP");
-    let all = |replies: &[Reply]| replies.len() >= servers.answering.len();
+    let all = |replies: &[Reply]| Wait::until(replies.len() >= servers.answering.len());
     let replies = gather(client, &subject, "", options.timeout, all).await?;
     Ok(replies.into_iter().map(|reply| String::from_utf8_lossy(&reply.payload).into_owned()).collect())
 }

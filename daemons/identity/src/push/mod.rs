@@ -26,22 +26,25 @@ pub use removal::{RemovalReport, remove};
 pub use servers::{Server, Servers};
 
 use crate::jwt_set::{AccountJwt, JwtSet};
-use gather::{Reply, gather};
+use gather::{Reply, Wait, gather};
 
 const UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
 
 /// How to push.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PushOptions {
     /// How long to wait for the servers that owe an answer, each time one is asked for.
     pub timeout: Duration,
     /// Accounts pushed at once.
     pub concurrency: usize,
+    /// The names of the servers that there should be, such as all hub nodes. Without them it is
+    /// left to the servers, which count a killed one for a minute and then forget it.
+    pub expected: Vec<String>,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(5), concurrency: 32 }
+        Self { timeout: Duration::from_secs(5), concurrency: 32, expected: Vec::new() }
     }
 }
 
@@ -171,8 +174,8 @@ pub enum Outcome {
 pub struct PushReport {
     /// The servers that answer.
     pub servers: Vec<Server>,
-    /// Servers of the cluster that do not answer; they catch up some 10 s after they return.
-    pub silent: usize,
+    /// Servers that do not answer; they catch up some 10 s after they return.
+    pub silent: Vec<String>,
     /// Accounts that every server has already.
     pub unchanged: Vec<Name>,
     /// Accounts that were sent, and what each server, by name, did with them.
@@ -208,10 +211,8 @@ pub async fn push(
     set: &JwtSet,
     options: &PushOptions,
 ) -> Result<PushReport, PushError> {
-    // A removed account that is nowhere must not come back as a tombstone.
     let state = in_force(client, set, options).await?;
-    let wanted =
-        set.accounts.iter().filter(|(name, account)| !(account.is_removed() && state.is_absent(name)));
+    let wanted = set.accounts.iter().filter(|(name, account)| state.is_wanted(name, account));
     let wanted: BTreeMap<&Name, &AccountJwt> = wanted.collect();
     push_accounts(client, set, &wanted, state, options).await
 }
@@ -227,7 +228,7 @@ async fn push_accounts(
     let servers = &state.servers;
     let mut report = PushReport {
         servers: servers.answering.clone(),
-        silent: servers.silent,
+        silent: servers.silent.clone(),
         unchanged: wanted
             .keys()
             .filter(|name| !changed.contains(*name))
@@ -236,9 +237,13 @@ async fn push_accounts(
         pushed: BTreeMap::new(),
     };
     for level in levels(set, &changed) {
-        let sent = level.into_iter().map(|name| async move {
-            (name.clone(), push_one(client, &set.accounts[name], servers, options).await)
-        });
+        // Collected first: a closure that borrows, kept across an await, is not provably Send.
+        let sent: Vec<_> = level
+            .into_iter()
+            .map(|name| async move {
+                (name.clone(), push_one(client, &set.accounts[name], servers, options).await)
+            })
+            .collect();
         let mut sent = stream::iter(sent).buffer_unordered(options.concurrency.max(1));
         while let Some((name, outcome)) = sent.next().await {
             report.pushed.insert(name, outcome?);
@@ -293,7 +298,7 @@ async fn push_one(
     servers: &Servers,
     options: &PushOptions,
 ) -> Result<BTreeMap<String, Outcome>, PushError> {
-    let owing = |replies: &[Reply]| servers.all_in(replies);
+    let owing = |replies: &[Reply]| Wait::until(servers.all_in(replies));
     // Without an answer, what the servers show decides: pushing the system account may cut us off.
     let replies = match gather(client, UPDATE, &account.jwt, options.timeout, owing).await {
         Err(PushError::NoAnswer { .. }) => Vec::new(),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     InForce, PushError, PushOptions, PushReport, Server, Servers,
-    gather::gather,
+    gather::{Wait, gather},
     held::{files, held},
     push_accounts,
 };
@@ -48,7 +48,7 @@ pub async fn remove(
     let state = InForce::of(servers.clone(), BTreeMap::from([(removal.account.clone(), before)]));
     let wanted = BTreeMap::from([(&removal.account, account)]);
     let tombstone = push_accounts(client, &removal.set, &wanted, state, options).await?;
-    if servers.silent > 0 {
+    if !servers.silent.is_empty() {
         return Ok(RemovalReport { tombstone, deleted: false });
     }
     let failed = |server: &str, reason: String| PushError::NotDeleted {
@@ -56,8 +56,10 @@ pub async fn remove(
         server: server.into(),
         reason,
     };
-    let replies =
-        gather(client, DELETE, &removal.deletion, options.timeout, |replies| servers.all_in(replies)).await?;
+    let replies = gather(client, DELETE, &removal.deletion, options.timeout, |replies| {
+        Wait::until(servers.all_in(replies))
+    })
+    .await?;
     let answers: Vec<DeleteReply> = replies.iter().filter_map(|reply| reply.json()).collect();
     for server in &servers.answering {
         match answers.iter().find(|answer| answer.server.id == server.id) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     PushError, PushOptions,
-    gather::{Reply, gather},
+    gather::{Reply, Wait, gather},
 };
 use crate::claims::{Claims, OperatorBody};
 
@@ -27,8 +27,8 @@ pub struct Server {
 pub struct Servers {
     /// Those that answer, by name.
     pub answering: Vec<Server>,
-    /// How many more there should be.
-    pub silent: usize,
+    /// Those that should answer and do not.
+    pub silent: Vec<String>,
     /// The operator of each, by server id.
     pub(super) operators: BTreeMap<String, Claims<OperatorBody>>,
 }
@@ -65,7 +65,17 @@ impl Servers {
             let pings = replies.iter().filter_map(Reply::json::<Ping>);
             pings.map(|ping| ping.statsz.active_servers).max().unwrap_or(1).max(1)
         };
-        let all = |replies: &[Reply]| replies.len() >= known(replies);
+        // Servers count one that was killed for a minute more: when all expected ones are in,
+        // the rest is not waited for long.
+        let all = |replies: &[Reply]| {
+            let answers =
+                |name: &String| replies.iter().filter_map(Reply::server).any(|server| server.name == *name);
+            match replies.len() >= known(replies) {
+                true => Wait::Over,
+                false if !options.expected.is_empty() && options.expected.iter().all(answers) => Wait::Grace,
+                false => Wait::Owed,
+            }
+        };
         let replies = gather(client, PING, "", options.timeout, all).await?;
         let mut answering: Vec<Server> = Vec::new();
         for ping in replies.iter().filter_map(Reply::json::<Ping>) {
@@ -77,10 +87,17 @@ impl Servers {
             return Err(PushError::NoAnswer { subject: PING.into(), timeout: options.timeout });
         }
         answering.sort_by(|one, two| (&one.name, &one.id).cmp(&(&two.name, &two.id)));
-        let silent = known(&replies).saturating_sub(answering.len());
+        let silent = if options.expected.is_empty() {
+            let count = known(&replies).saturating_sub(answering.len());
+            vec!["a server that left lately".to_owned(); count]
+        } else {
+            let answers = |name: &String| answering.iter().any(|server| server.name == *name);
+            options.expected.iter().filter(|name| !answers(name)).cloned().collect()
+        };
         let mut servers = Self { answering, silent, operators: BTreeMap::new() };
 
-        let replies = gather(client, VARZ, "", options.timeout, |replies| servers.all_in(replies)).await?;
+        let replies =
+            gather(client, VARZ, "", options.timeout, |replies| Wait::until(servers.all_in(replies))).await?;
         for varz in replies.iter().filter_map(Reply::json::<Varz>) {
             let jwt = varz.data.trusted_operators_jwt.first();
             if let Some(claims) = jwt.and_then(|jwt| Claims::<OperatorBody>::decode(jwt).ok()) {
