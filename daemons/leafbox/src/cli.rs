@@ -26,16 +26,17 @@ First steps:
 #[derive(Debug, Parser)]
 #[command(name = "leafbox", version, about, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What every command understands.
-    #[command(flatten)]
-    pub global: Global,
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
 }
 
 /// What every command understands.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Every command")]
 pub struct Global {
     /// The node file; what it names is relative to it
     #[arg(short, long, global = true, env = "LEAFBOX_CONFIG", value_name = "FILE", default_value = "node.toml", value_hint = ValueHint::FilePath)]

@@ -97,6 +97,7 @@ fn set_up(format: LogFormat, path: Option<&Path>) -> Result<(), LoggingError> {
     let layer = tracing_subscriber::fmt::layer()
         .compact()
         .with_writer(io::stderr)
+        .with_target(false)
         .with_ansi(colour)
         .with_timer(clock)
         .with_filter(filter(DEFAULT_FILTER)?);

@@ -26,6 +26,17 @@ pub enum Travel {
     Both,
 }
 
+impl Travel {
+    /// The word for it in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// On which nodes a store that does not travel exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

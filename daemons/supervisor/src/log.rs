@@ -73,10 +73,28 @@ impl LogLine {
         let found = LEVELS.iter().find_map(|(tag, level)| {
             let (before, text) = line.split_once(tag)?;
             // A line may hold nothing but its level: the server's banner has such.
-            before.starts_with('[').then(|| Self { level: *level, text: text.trim_start().to_owned() })
+            let text = text.trim_start();
+            before.starts_with('[').then(|| Self { level: calmer(*level, text), text: text.to_owned() })
         });
         found.unwrap_or_else(|| Self { level: Level::ERROR, text: line.to_owned() })
     }
+}
+
+/// The level of a line for whoever runs leafbox: what leafbox itself asked for, checks or tells is
+/// no warning, and a client that tries what it may not is no error of the node's.
+fn calmer(level: Level, text: &str) -> Level {
+    const ITS_OWN: [&str; 4] = [
+        "Healthcheck failed",
+        "Websocket not configured with TLS",
+        "Metalayer blocking snapshot",
+        "Waiting for routing to be established",
+    ];
+    if ITS_OWN.iter().any(|start| text.starts_with(start)) {
+        return Level::DEBUG;
+    }
+    let by_a_client =
+        ["Publish Violation", "Subscription Violation"].iter().any(|words| text.contains(words));
+    if by_a_client { Level::WARN } else { level }
 }
 
 /// Cleans lines, passes them on and keeps the last few.

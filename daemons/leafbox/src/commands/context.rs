@@ -57,9 +57,9 @@ pub(crate) fn run(session: &Session, arguments: &cli::Context) -> Result<()> {
     if arguments.select {
         let selected = folder.with_file_name("context.txt");
         write_whole(&selected, first.as_bytes(), 0o600)?;
-        say!("selected {first}: `nats server check connection` uses it");
+        say!("selected {first}: `nats rtt` uses it");
     } else {
-        say!("try: nats --context {first} stream ls");
+        say!("try: nats --context {first} rtt");
     }
     Ok(())
 }

@@ -3,59 +3,51 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use health::Report;
 use runtime::{Monitoring, reachable};
-use serde_json::Value;
 
 use crate::{cli, say, session::Session};
 
 /// Prints the checks; an error, and so exit code 1, when the node is not ready.
 pub(crate) async fn run(session: &Session, output: cli::Output) -> Result<()> {
-    let (ready, answer) = ask(session).await?;
+    let report = ask(session).await?;
     if output.json {
-        say!("{}", serde_json::to_string_pretty(&answer)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        for check in checks(&answer) {
-            let mark = if check["ok"].as_bool() == Some(true) { "ok  " } else { "FAIL" };
-            say!("{mark}  {:<12} {}", word(&check["name"]), word(&check["detail"]));
+        for check in &report.checks {
+            let mark = if check.ok { "ok" } else { "FAIL" };
+            say!("{mark:<5} {:<12} {}", check.name, check.detail);
         }
+        say!("{:<5} {:<12} {}", "info", "uplink", report.uplink.describe());
     }
-    if !ready {
-        bail!("not ready: {}", failing(&answer).join("; "));
+    if !report.ready {
+        bail!("not ready: {}", failing(&report).join("; "));
     }
     Ok(())
 }
 
 /// As [`run`], printing nothing.
 pub(crate) async fn run_quietly(session: &Session) -> Result<()> {
-    match ask(session).await? {
-        (true, _) => Ok(()),
-        (false, answer) => bail!("{}", failing(&answer).join("; ")),
+    let report = ask(session).await?;
+    if !report.ready {
+        bail!("{}", failing(&report).join("; "));
     }
+    Ok(())
 }
 
-/// Whether the node is ready, and the whole answer.
-pub(crate) async fn ask(session: &Session) -> Result<(bool, Value)> {
+/// What the health daemon found just now.
+pub(crate) async fn ask(session: &Session) -> Result<Report> {
     let address = session.addresses.health.context("node.toml turns the health daemon off")?;
     let address = reachable(address);
-    let (status, answer) = Monitoring::new(address)
-        .within(Duration::from_secs(5))
-        .get("/readyz?format=json")
-        .await
-        .with_context(|| format!("the health daemon does not answer on {address}: is the node running?"))?;
-    let answer = serde_json::from_slice(&answer).context("the health daemon gave no JSON")?;
-    Ok((status == 200, answer))
+    let answer = Monitoring::new(address).within(Duration::from_secs(5)).get("/readyz?format=json").await;
+    let (_, body) = answer.map_err(|_| {
+        anyhow::anyhow!("the health daemon does not answer on {address}: start the node with `leafbox dev` or `leafbox run`")
+    })?;
+    serde_json::from_slice(&body).with_context(|| format!("what answers on {address} is not the health daemon"))
 }
 
 /// What is wrong, in words.
-pub(crate) fn failing(answer: &Value) -> Vec<String> {
-    let failed = checks(answer).filter(|check| check["ok"].as_bool() == Some(false));
-    failed.map(|check| format!("{}: {}", word(&check["name"]), word(&check["detail"]))).collect()
-}
-
-fn checks(answer: &Value) -> impl Iterator<Item = &Value> {
-    answer["checks"].as_array().map(Vec::as_slice).unwrap_or_default().iter()
-}
-
-fn word(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+pub(crate) fn failing(report: &Report) -> Vec<String> {
+    let failed = report.checks.iter().filter(|check| !check.ok);
+    failed.map(|check| format!("{}: {}", check.name, check.detail)).collect()
 }

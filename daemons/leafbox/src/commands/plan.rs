@@ -24,13 +24,13 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Plan) -> Result<u8> 
 pub(crate) fn print(plan: &converge::Plan) {
     print_accounts(&plan.accounts);
     say!("{}", plan.stores);
-    if plan.is_empty() {
-        say!("nothing differs");
-    }
 }
 
 /// Prints what differs about accounts.
 pub(crate) fn print_accounts(accounts: &converge::Accounts) {
+    if accounts.is_empty() && accounts.unknown.is_none() {
+        say!("accounts: nothing differs");
+    }
     for change in &accounts.changes {
         say!("{}", line('~', change));
     }

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
+use health::Report;
 use runtime::{Monitoring, reachable};
 use serde::Serialize;
 use serde_json::Value;
-use settings::{ByteSize, Name, NodeRole};
-use stores::StoreStatus;
+use settings::{ByteSize, Name, NodeRole, store::Travel};
+use stores::{StoreKind, StoreStatus};
 
 use crate::{cli, converge, say, session::Session, table::Table};
 
@@ -19,24 +20,22 @@ struct Status {
     domain: String,
     leafbox: &'static str,
     varz: Value,
-    uplink: Uplink,
-    ready: Option<Value>,
+    /// What the health daemon found; nothing when it does not answer.
+    health: Option<Report>,
     accounts: Vec<AccountRow>,
-    stores: Vec<StoreStatus>,
+    stores: Vec<StoreRow>,
     connections: Vec<Value>,
     /// Accounts whose stores could not be looked at, and why.
     failures: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum Uplink {
-    /// A hub node, or a leaf that stands alone.
-    None,
-    /// Accounts that are linked, of those that should be.
-    Up { linked: usize, of: usize, address: String, rtt: String },
-    /// None is linked.
-    Down,
+struct StoreRow {
+    #[serde(flatten)]
+    store: StoreStatus,
+    travel: Option<Travel>,
+    /// Messages of an outbox that the hub has yet to take.
+    waiting: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,9 +65,8 @@ async fn gather(session: &Session) -> Result<Status> {
     let monitoring = Monitoring::new(reachable(address)).within(Duration::from_secs(5));
     let varz: Value =
         monitoring.json("/varz").await.context("nats-server does not answer: is the node running?")?;
-    let leafz: Value = monitoring.json("/leafz").await?;
     let connz: Value = monitoring.json("/connz?auth=1&limit=1024").await?;
-    let jsz: Value = monitoring.json("/jsz?accounts=1").await?;
+    let jsz: Value = monitoring.json("/jsz?streams=1").await?;
     let names = account_names(session);
     let connections = connections(&connz, &names);
     let (clients, mut failures) = converge::connect_stores(session).await;
@@ -79,14 +77,30 @@ async fn gather(session: &Session) -> Result<Status> {
         role: session.settings.node.role,
         domain: session.settings.domain().to_owned(),
         leafbox: env!("CARGO_PKG_VERSION"),
-        uplink: uplink(session, &leafz, names.len()),
-        ready: super::health::ask(session).await.ok().map(|(_, answer)| answer),
+        health: super::health::ask(session).await.ok(),
         accounts: accounts(&jsz, &connections, &names),
-        stores,
+        stores: stores.into_iter().map(|store| row(session, store)).collect(),
         connections,
         varz,
         failures,
     })
+}
+
+fn row(session: &Session, store: StoreStatus) -> StoreRow {
+    let travel = session.settings.fleet.all_accounts().get(&store.account).and_then(|account| {
+        let name = store.name.as_str();
+        match store.kind {
+            StoreKind::Stream => account.streams.get(name)?.travel,
+            StoreKind::Kv => account.kv.get(name)?.travel,
+            StoreKind::Object => account.objects.get(name)?.travel,
+        }
+    });
+    // What the hub has taken leaves a work queue, so all that is there waits.
+    let is_outbox = store.kind == StoreKind::Stream
+        && travel == Some(Travel::Up)
+        && session.settings.node.role == NodeRole::Leaf;
+    let waiting = store.holds.as_ref().filter(|_| is_outbox).map(|holds| holds.messages);
+    StoreRow { store, travel, waiting }
 }
 
 /// Account names by public key, from the JWTs that this node starts with.
@@ -98,24 +112,6 @@ fn account_names(session: &Session) -> BTreeMap<String, Name> {
 fn named(names: &BTreeMap<String, Name>, key: &Value) -> String {
     let key = key.as_str().unwrap_or_default();
     names.get(key).map_or_else(|| key.to_owned(), ToString::to_string)
-}
-
-fn uplink(session: &Session, leafz: &Value, of: usize) -> Uplink {
-    if session.settings.node.role == NodeRole::Hub {
-        return Uplink::None;
-    }
-    let links = leafz["leafs"].as_array().map(Vec::as_slice).unwrap_or_default();
-    match links.first() {
-        Some(first) => Uplink::Up {
-            linked: links.len(),
-            of,
-            address: format!("{}:{}", text(&first["ip"]), first["port"]),
-            rtt: text(&first["rtt"]).to_owned(),
-        },
-        // What runs may have an uplink that node.toml does not, as `dev --hub` does.
-        None if session.settings.node.uplink.urls.is_empty() => Uplink::None,
-        None => Uplink::Down,
-    }
 }
 
 fn connections(connz: &Value, names: &BTreeMap<String, Name>) -> Vec<Value> {
@@ -173,18 +169,13 @@ fn print(status: &Status) {
         text(&varz["version"]),
         text(&varz["uptime"])
     );
-    match &status.ready {
-        Some(ready) if ready["ready"].as_bool() == Some(true) => say!("  ready     yes"),
-        Some(ready) => say!("  ready     no: {}", super::health::failing(ready).join("; ")),
+    match &status.health {
+        Some(report) if report.ready => say!("  ready     yes"),
+        Some(report) => say!("  ready     no: {}", super::health::failing(report).join("; ")),
         None => say!("  ready     unknown: the health daemon does not answer"),
     }
-    match &status.uplink {
-        Uplink::None if status.role == NodeRole::Hub => {}
-        Uplink::None => say!("  uplink    none declared: this leaf stands alone"),
-        Uplink::Down => say!("  uplink    down: trying; everything local goes on"),
-        Uplink::Up { linked, of, address, rtt } => {
-            say!("  uplink    {linked} of {of} accounts linked, {address}, rtt {rtt}");
-        }
+    if let (Some(report), NodeRole::Leaf) = (&status.health, status.role) {
+        say!("  uplink    {}", report.uplink.describe());
     }
     let stats = &varz["jetstream"]["stats"];
     let config = &varz["jetstream"]["config"];
@@ -210,16 +201,18 @@ fn print(status: &Status) {
     }
     say!("\nAccounts\n{table}");
 
-    let mut table = Table::new(&["ACCOUNT", "STORE", "KIND", "MESSAGES", "BYTES", "LAG"]);
-    for store in &status.stores {
+    let mut table = Table::new(&["ACCOUNT", "STORE", "KIND", "TRAVEL", "MESSAGES", "BYTES", "LAG"]);
+    for row in &status.stores {
+        let store = &row.store;
         let holds = store.holds.as_ref();
         table.row([
             store.account.to_string(),
             store.name.clone(),
             store.kind.word().to_owned(),
+            row.travel.map_or("", Travel::word).to_owned(),
             holds.map_or("missing: leafbox apply".to_owned(), |holds| holds.messages.to_string()),
             holds.map_or(String::new(), |holds| amount(holds.bytes)),
-            lag(store),
+            lag(row),
         ]);
     }
     say!("Stores\n{table}");
@@ -247,7 +240,11 @@ fn print(status: &Status) {
 }
 
 /// How far a store's copies are behind: the sum of what is known to be missing, and who is silent.
-fn lag(store: &StoreStatus) -> String {
+fn lag(row: &StoreRow) -> String {
+    if let Some(waiting) = row.waiting {
+        return format!("{waiting} to go up");
+    }
+    let store = &row.store;
     if store.origins.is_empty() {
         return String::new();
     }
