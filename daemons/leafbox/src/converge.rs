@@ -4,9 +4,9 @@ use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use identity::{AccountChange, JwtSet, KeyStore, layout};
+use identity::{AccountChange, JwtSet, KeyStore, layout, push::PushOptions};
 use serde::Serialize;
-use settings::{Name, SYSTEM_ACCOUNT};
+use settings::{Name, NodeRole, SYSTEM_ACCOUNT};
 use stores::{Applied, Clients};
 
 use runtime::reachable;
@@ -92,7 +92,7 @@ pub async fn plan_accounts(session: &Session) -> Result<Accounts> {
         let pushable = keys.has_operator() && creds.exists();
         if pushable {
             match session.connect(&creds, "leafbox plan").await {
-                Ok(client) => match identity::push::in_force(&client, signed, &Default::default()).await {
+                Ok(client) => match identity::push::in_force(&client, signed, &push_options(session)).await {
                     Ok(found) => {
                         accounts.unpushed = found.differs_from(signed).into_iter().cloned().collect()
                     }
@@ -184,8 +184,17 @@ async fn push_accounts(session: &Session, accounts: &Accounts) -> Result<Option<
     signed.write_dir(&session.settings.jwts_dir())?;
     let creds = layout::system_creds(&session.keys);
     let client = session.connect(&creds, "leafbox push").await?;
-    let report = identity::push::push(&client, signed, &Default::default()).await?;
+    let report = identity::push::push(&client, signed, &push_options(session)).await?;
     Ok(Some(report))
+}
+
+/// Which servers owe an answer: all of the hub, or this leaf alone.
+fn push_options(session: &Session) -> PushOptions {
+    let expected = match session.settings.node.role {
+        NodeRole::Hub => session.settings.fleet.nodes.hub.iter().map(ToString::to_string).collect(),
+        NodeRole::Leaf => vec![session.settings.node.name.to_string()],
+    };
+    PushOptions { expected, ..PushOptions::default() }
 }
 
 /// Signs what is declared and writes the JWTs into a folder; no server is asked or told.

@@ -200,6 +200,7 @@ fn configure(
             run_dir: setup.data.run(),
             log: LogSink::Tracing { server: setup.settings.node.name.to_string() },
             ready_timeout: LISTEN_DEADLINE,
+            routes: setup.settings.is_clustered(),
             keys: setup.listener_keys(),
         })
     }

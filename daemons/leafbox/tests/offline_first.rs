@@ -1,6 +1,6 @@
 //! A leaf that boots alone, a hub that comes later, a link that breaks under load in both
 //! directions: everything acknowledged arrives once.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod harness;
 
@@ -43,7 +43,10 @@ fn leaf_file(uplink: std::net::SocketAddr) -> String {
 /// A hub on another "machine": its own data, the keys and JWTs that the operator gave it.
 fn hub_place(operator: &Place, fleet: &str) -> Place {
     let jwts = operator.path(".data/jwts");
-    Place::new(&format!("name = \"hub-1\"\nrole = \"hub\"\njwts = {jwts:?}\n{PORTS}leaf = \"127.0.0.1:0\"\n"), fleet)
+    Place::new(
+        &format!("name = \"hub-1\"\nrole = \"hub\"\njwts = {jwts:?}\n{PORTS}leaf = \"127.0.0.1:0\"\n"),
+        fleet,
+    )
 }
 
 fn start_hub(hub: &Place, operator: &Place) -> Node {

@@ -47,6 +47,9 @@ pub struct Launch {
     pub log: LogSink,
     /// How long it may take until it is ready.
     pub ready_timeout: Duration,
+    /// Whether the configuration has a cluster: its listener is then waited for too, since
+    /// nats-server tells of it only after it called itself ready.
+    pub routes: bool,
     /// The setting that moves each listener, such as `nats.client`, for the error about a taken
     /// port.
     pub keys: Vec<(SocketAddr, String)>,
@@ -63,6 +66,7 @@ impl fmt::Debug for Launch {
             .field("run_dir", &self.run_dir)
             .field("log", &self.log)
             .field("ready_timeout", &self.ready_timeout)
+            .field("routes", &self.routes)
             .field("keys", &self.keys)
             .finish()
     }
@@ -135,7 +139,10 @@ impl NatsServer {
         let mut server = Self { child, pid, addresses, announced, readers, journal, _run_dir: run_dir };
 
         let mut announced = server.announced.clone();
-        let listening = async { announced.wait_for(|announced| announced.ready).await.is_ok() };
+        let is_listening = |announced: &Announced| {
+            announced.ready && (announced.addresses.route.is_some() || !launch.routes)
+        };
+        let listening = async { announced.wait_for(is_listening).await.is_ok() };
         let listening = tokio::select! {
             listening = timeout_at(deadline, listening) => listening,
             _ = server.child.wait() => Ok(false),

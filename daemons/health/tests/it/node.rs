@@ -53,6 +53,7 @@ impl Node {
             run_dir: self.folder.path().join("run"),
             log: LogSink::Tracing { server: "node".to_owned() },
             ready_timeout: DEADLINE,
+            routes: false,
             keys: Vec::new(),
         };
         let server = NatsServer::start(&launch).await.unwrap();

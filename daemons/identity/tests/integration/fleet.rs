@@ -154,6 +154,7 @@ async fn launch(config: PathBuf, data: &Path) -> NatsServer {
         run_dir: data.join("run"),
         log: LogSink::Function(Arc::new(|_| ())),
         ready_timeout: PATIENCE,
+        routes: false,
         keys: Vec::new(),
     };
     NatsServer::start(&launch).await.unwrap()

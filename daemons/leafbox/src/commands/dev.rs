@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -91,7 +91,7 @@ async fn work(
     nodes: &mut Nodes,
     mut settings: Settings,
     hub: Option<Vec<Settings>>,
-    binary: &PathBuf,
+    binary: &Path,
     started: Instant,
     once: bool,
 ) -> Result<()> {
@@ -105,7 +105,7 @@ async fn work(
         launch_hub(nodes, hub, binary).await?;
         settings.node.uplink.urls = uplinks(&nodes.hub);
     }
-    let leaf = Instance::launch(setup(settings)?, binary.clone(), Leave::AtOnce, STOP_DEADLINE).await?;
+    let leaf = Instance::launch(setup(settings)?, binary.to_owned(), Leave::AtOnce, STOP_DEADLINE).await?;
     let leaf = nodes.leaf.insert(leaf);
     leaf.ready(READY_DEADLINE).await?;
     leaf.start_daemons()?;
@@ -137,12 +137,12 @@ fn setup(settings: Settings) -> Result<Setup> {
 
 /// Starts the hub nodes. Where the system chose their ports, each is told of the others once all
 /// have one.
-async fn launch_hub(nodes: &mut Nodes, hub: &[Settings], binary: &PathBuf) -> Result<()> {
+async fn launch_hub(nodes: &mut Nodes, hub: &[Settings], binary: &Path) -> Result<()> {
     for settings in hub {
         // One keys folder for all: this is the operator's machine.
         let keys = settings.node.jwts.as_ref().map_or_else(PathBuf::new, |jwts| jwts.with_file_name("keys"));
         let setup = Setup::new(settings.clone(), &keys, Keys::Given)?;
-        nodes.hub.push(Instance::launch(setup, binary.clone(), Leave::AtOnce, STOP_DEADLINE).await?);
+        nodes.hub.push(Instance::launch(setup, binary.to_owned(), Leave::AtOnce, STOP_DEADLINE).await?);
     }
     let bound: Vec<SocketAddr> = nodes.hub.iter().filter_map(|node| node.addresses().route).collect();
     for node in &nodes.hub {
@@ -353,12 +353,12 @@ fn print(nodes: &Nodes, ready: Duration) {
     say!("\nCtrl-C stops everything in order. All state is in {data}: the next start finds it again.");
 }
 
-fn is_here(folder: &std::path::Path) -> bool {
+fn is_here(folder: &Path) -> bool {
     std::env::current_dir().is_ok_and(|here| here == folder)
 }
 
 /// A path as short as it can be typed from here.
-fn short(path: &std::path::Path) -> String {
+fn short(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

@@ -43,7 +43,8 @@ pub(crate) async fn ask(session: &Session) -> Result<Report> {
     let (_, body) = answer.map_err(|_| {
         anyhow::anyhow!("the health daemon does not answer on {address}: start the node with `leafbox dev` or `leafbox run`")
     })?;
-    serde_json::from_slice(&body).with_context(|| format!("what answers on {address} is not the health daemon"))
+    serde_json::from_slice(&body)
+        .with_context(|| format!("what answers on {address} is not the health daemon"))
 }
 
 /// What is wrong, in words.

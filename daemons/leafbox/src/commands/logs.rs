@@ -24,8 +24,11 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Logs) -> Result<()> 
     for line in &lines[lines.len().saturating_sub(arguments.lines)..] {
         say!("{line}");
     }
+    if !arguments.follow {
+        return Ok(());
+    }
     let mut read = text.len() as u64;
-    while arguments.follow {
+    loop {
         tokio::time::sleep(POLL).await;
         let mut file =
             std::fs::File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -39,7 +42,6 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Logs) -> Result<()> 
         let new = String::from_utf8_lossy(&new);
         new.lines().for_each(|line| say!("{line}"));
     }
-    Ok(())
 }
 
 fn journal(session: &Session, arguments: &cli::Logs) -> Result<()> {

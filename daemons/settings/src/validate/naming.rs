@@ -26,6 +26,14 @@ pub(super) fn fleet(fleet: &Fleet, findings: &mut Findings) {
             }
         }
     }
+    // Account JWTs are files named after their account, beside the operator's.
+    if let Some(name) = fleet.accounts.keys().find(|name| name.eq_ignore_ascii_case("operator")) {
+        findings.error(
+            accounts.key(name),
+            "its JWT would take the place of the operator's, `operator.jwt`".to_owned(),
+            "give your account another name",
+        );
+    }
     distinct(fleet.accounts.keys(), &accounts, "account", findings);
     nodes(fleet, findings);
 }

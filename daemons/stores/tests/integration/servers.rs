@@ -83,6 +83,7 @@ impl Site {
             run_dir: self.directory.path().join("run"),
             log: LogSink::Tracing { server: self.node.name.to_string() },
             ready_timeout: Duration::from_secs(30),
+            routes: false,
             keys: Vec::new(),
         };
         let server = NatsServer::start(&launch).await.unwrap();

@@ -46,6 +46,7 @@ impl Node {
             run_dir: self.run_dir(),
             log: LogSink::Tracing { server: "test".to_owned() },
             ready_timeout: DEADLINE,
+            routes: false,
             keys: Vec::new(),
         }
     }
