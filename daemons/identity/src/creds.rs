@@ -17,9 +17,10 @@ const END_JWT: &str = "------END NATS USER JWT------";
 const BEGIN_SEED: &str = "-----BEGIN USER NKEY SEED-----";
 const END_SEED: &str = "------END USER NKEY SEED------";
 
-/// How to get a new one, at the end of every message.
-const NEW: &str =
-    "make a new one with `leafbox user mint`, or for a declared service with `leafbox service creds`";
+/// How to get a new one, at the end of every message. A file that is there is never replaced.
+const NEW: &str = "move it away and make a new one where the fleet's keys are: `leafbox service creds` for a \
+                   declared service, `leafbox dev` or `leafbox apply --export` for the node's own, \
+                   `leafbox user mint` for others";
 
 /// What is wrong with creds.
 #[derive(Debug, thiserror::Error)]

@@ -14,23 +14,32 @@ use crate::data::{DataDir, write_whole};
 /// What the fingerprint file says of a store that is not encrypted.
 const PLAIN: &str = "plain";
 
-/// Compares the key's fingerprint with the one on record, and records it at the first start.
+/// Compares the key's fingerprint with the one on record, and records it as long as nats-server
+/// never ran here: a start that was refused for another reason binds nobody to its key.
 ///
-/// `fingerprint` is `None` when node.toml turns encryption off.
+/// `fingerprint` is `None` where there is no key: node.toml turns encryption off, or the key is
+/// missing.
 pub fn check(data: &DataDir, encryption: Encryption, fingerprint: Option<&str>) -> Result<()> {
     let file = data.key_fingerprint_file();
-    let given = fingerprint.unwrap_or(PLAIN);
+    let given = if encryption == Encryption::Off { Some(PLAIN) } else { fingerprint };
     let recorded = match fs::read_to_string(&file) {
-        Ok(text) => text.trim().to_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return write_whole(&file, format!("{given}\n").as_bytes(), 0o644);
-        }
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
-    if recorded == given {
+    if given.is_some() && recorded.as_deref() == given {
         return Ok(());
     }
     let store = data.jetstream();
+    let Some(recorded) = recorded.filter(|_| has_run(data)) else {
+        let Some(given) = given else {
+            bail!(
+                "there is no jetstream.key in the credentials directory, and JetStream is encrypted with it: \
+                 put one there with mode 0600 (`openssl rand -hex 32` prints one), and keep a copy elsewhere"
+            );
+        };
+        return write_whole(&file, format!("{given}\n").as_bytes(), 0o644);
+    };
     match (recorded.as_str(), encryption) {
         (PLAIN, _) => bail!(
             "{} was written without encryption, and node.toml asks for it: set `jetstream.encryption = \"off\"`, \
@@ -42,12 +51,24 @@ pub fn check(data: &DataDir, encryption: Encryption, fingerprint: Option<&str>) 
              take that line out; nothing was started",
             store.display()
         ),
-        _ => bail!(
-            "{} is encrypted with the key {recorded}, and the credential `jetstream.key` is {given}: \
-             put the right key back; with the wrong one nats-server would offer empty stores; nothing was started",
-            store.display()
-        ),
+        _ => match given {
+            Some(given) => bail!(
+                "{} is encrypted with the key {recorded}, and the credential `jetstream.key` is {given}: \
+                 put the right key back; with the wrong one nats-server would offer empty stores; nothing was started",
+                store.display()
+            ),
+            None => bail!(
+                "{} is encrypted with the key {recorded}, and the credential `jetstream.key` is missing: \
+                 put it back from a backup; nothing was started",
+                store.display()
+            ),
+        },
     }
+}
+
+/// Whether nats-server ever ran on the folder: it makes its own in it at its first start.
+pub fn has_run(data: &DataDir) -> bool {
+    fs::read_dir(data.jetstream()).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 #[cfg(test)]
@@ -59,7 +80,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
         data.create().unwrap();
+        fs::create_dir(data.jetstream().join("jetstream")).unwrap();
         (folder, data)
+    }
+
+    #[test]
+    fn a_key_is_bound_only_once_nats_server_ran() {
+        let (_folder, data) = data();
+        fs::remove_dir(data.jetstream().join("jetstream")).unwrap();
+        let missing = check(&data, Encryption::Aes, None).unwrap_err().to_string();
+        assert!(missing.contains("openssl rand -hex 32"), "{missing}");
+        assert!(!data.key_fingerprint_file().exists());
+        check(&data, Encryption::Aes, Some("aaaa")).unwrap();
+        check(&data, Encryption::Aes, Some("bbbb")).unwrap();
+        fs::create_dir(data.jetstream().join("jetstream")).unwrap();
+        assert!(check(&data, Encryption::Aes, Some("aaaa")).is_err());
+        let missing = check(&data, Encryption::Aes, None).unwrap_err().to_string();
+        assert!(missing.contains("bbbb") && missing.contains("backup"), "{missing}");
     }
 
     #[test]

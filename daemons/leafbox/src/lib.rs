@@ -13,6 +13,7 @@ pub mod auth_probe;
 pub mod cli;
 mod commands;
 pub mod converge;
+pub mod creds_guard;
 pub mod data;
 pub mod example;
 pub mod instance;

@@ -8,13 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use identity::{JwtSet, KeyStore, layout};
+use identity::{JwtSet, JwtSetError, KeyStore, layout};
 use nats_conf::{Input, Link, Trust, TrustedAccount};
 use settings::{ByteSize, Listen, Name, NodeRole, Settings, node::Encryption, travel::link_denies};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use crate::{addresses::Addresses, data::DataDir, key_guard};
+use crate::{addresses::Addresses, creds_guard, data::DataDir, key_guard};
 
 /// Where a node's keys and JWTs come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,17 +72,22 @@ impl Setup {
             Encryption::Off => None,
             Encryption::Aes | Encryption::Chacha => {
                 // A new key beside a store that another one wrote would only hide the loss.
-                if source == Keys::Made && !data.key_fingerprint_file().exists() {
+                if source == Keys::Made && !key_guard::has_run(&data) {
                     identity::ensure_jetstream_key(&store)?;
                 }
-                Some(identity::read_jetstream_key(&layout::jetstream_key(keys))?)
+                let key = layout::jetstream_key(keys);
+                key.exists().then(|| identity::read_jetstream_key(&key)).transpose()?
             }
         };
         let fingerprint = jetstream_key.as_ref().map(|key| identity::fingerprint(key));
         key_guard::check(&data, encryption, fingerprint.as_deref())?;
         let (jwts, made_keys) = match source {
             Keys::Made => sign(&store, &settings)?,
-            Keys::Given => (read_jwts(&settings)?, false),
+            Keys::Given => {
+                let jwts = read_jwts(&settings)?;
+                creds_guard::check(&jwts, &settings.jwts_dir(), keys)?;
+                (jwts, false)
+            }
         };
         let links = links(&settings, &jwts, keys);
         let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
@@ -198,12 +203,18 @@ fn sign(store: &KeyStore, settings: &Settings) -> Result<(JwtSet, bool)> {
     let created = identity::ensure_fleet_keys(store, &settings.fleet, SystemTime::now())?;
     let folder = settings.jwts_dir();
     let previous = previous(&folder)?;
-    let signed = identity::sign(store, &settings.fleet, previous.as_ref(), SystemTime::now())?;
+    let signed = identity::sign(store, &settings.fleet, previous.as_ref(), SystemTime::now())
+        .with_context(|| cannot_sign(&folder, store.path()))?;
     let written = signed.write_dir(&folder)?;
     if !written.is_empty() {
         info!("signed {} account JWTs into {}", written.len(), folder.display());
     }
     Ok((signed, !created.is_empty()))
+}
+
+/// What an error in signing is about.
+pub fn cannot_sign(folder: &Path, keys: &Path) -> String {
+    format!("cannot sign the accounts in {} with the keys in {}", folder.display(), keys.display())
 }
 
 /// The JWTs signed before, if any were.
@@ -216,13 +227,16 @@ pub fn previous(folder: &Path) -> Result<Option<JwtSet>> {
 
 fn read_jwts(settings: &Settings) -> Result<JwtSet> {
     let folder = settings.jwts_dir();
-    JwtSet::read_dir(&folder).with_context(|| {
-        format!(
-            "this node has no account JWTs: on the operator's machine run `leafbox apply --export DIR`, \
-             and put what it writes into {} (or name the folder as `jwts` in node.toml)",
-            folder.display()
-        )
-    })
+    match JwtSet::read_dir(&folder) {
+        Err(error @ JwtSetError::NoOperator { .. }) => Err(error).with_context(|| {
+            format!(
+                "this node has no account JWTs: on the operator's machine run `leafbox apply --export DIR`, \
+                 and put what it writes into {} (or name the folder as `jwts` in node.toml)",
+                folder.display()
+            )
+        }),
+        other => Ok(other?),
+    }
 }
 
 /// A leaf's way to the hub for each account that it has creds for.

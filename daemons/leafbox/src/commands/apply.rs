@@ -26,7 +26,8 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
         None
     };
     let refused = converged.refused();
-    let failed = converged.applied.failed.len() + pruned.as_ref().map_or(0, |pruned| pruned.failed.len());
+    // Claims that a server did not take are a failure too.
+    let failed = converged.problems().len() + pruned.as_ref().map_or(0, |pruned| pruned.failed.len());
     if arguments.json {
         let failures: Vec<_> = converged
             .applied
@@ -57,7 +58,7 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
             say!("{pruned}");
         }
     }
-    if failed > 0 || !converged.stores.failures.is_empty() {
+    if failed > 0 {
         bail!("not all could be applied: the lines above with ! say why");
     }
     if refused > 0 {
