@@ -11,7 +11,7 @@ use stores::{Applied, Clients};
 
 use runtime::reachable;
 
-use crate::{session::Session, setup};
+use crate::{drift, session::Session, setup};
 
 /// Connections opened at once.
 const AT_ONCE: usize = 16;
@@ -23,12 +23,14 @@ pub struct Plan {
     pub accounts: Accounts,
     /// The stores of this node.
     pub stores: stores::Plan,
+    /// Lines of nats-server's configuration that only a restart of the node changes.
+    pub restart: Vec<String>,
 }
 
 impl Plan {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.stores.is_empty()
+        self.accounts.is_empty() && self.stores.is_empty() && self.restart.is_empty()
     }
 }
 
@@ -62,7 +64,7 @@ pub async fn plan(session: &Session) -> Result<Plan> {
     let (clients, failures) = connect_stores(session).await;
     let mut stores = stores::plan(&session.settings.fleet, &session.settings.node, &clients).await;
     replace_failures(&mut stores, failures);
-    Ok(Plan { accounts, stores })
+    Ok(Plan { accounts, stores, restart: drift::of(session)? })
 }
 
 /// What differs between the accounts in force and those declared.

@@ -15,6 +15,7 @@ mod commands;
 pub mod converge;
 pub mod creds_guard;
 pub mod data;
+pub mod drift;
 pub mod example;
 pub mod instance;
 pub mod key_guard;

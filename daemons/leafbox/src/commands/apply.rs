@@ -26,6 +26,7 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
         None
     };
     let refused = converged.refused();
+    let restart = crate::drift::of(session)?;
     // Claims that a server did not take are a failure too.
     let failed = converged.problems().len() + pruned.as_ref().map_or(0, |pruned| pruned.failed.len());
     if arguments.json {
@@ -43,6 +44,7 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
                 "stores": converged.stores,
                 "applied": converged.applied.done,
                 "failed": failures,
+                "restart": restart,
                 "removed": pruned.as_ref().map(|pruned| &pruned.removed),
                 "kept": pruned.as_ref().map(|pruned| &pruned.kept),
             }))?
@@ -57,6 +59,7 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
         if let Some(pruned) = &pruned {
             say!("{pruned}");
         }
+        super::plan::print_restart(&restart);
     }
     if failed > 0 {
         bail!("not all could be applied: the lines above with ! say why");

@@ -14,7 +14,7 @@ use supervisor::Leave;
 
 use crate::{
     cli::{self, Global},
-    converge, example,
+    converge, drift, example,
     instance::{Instance, Outcome},
     say,
     session::{self, keys_dir},
@@ -49,13 +49,15 @@ pub(crate) async fn run(global: &Global, arguments: &cli::Dev) -> Result<()> {
             settings.node_file.display()
         );
     }
+    let declared = settings.clone();
     if arguments.any_port {
         any_port(&mut settings);
     }
     let binary = session::nats_server(global, &settings, &data).await?;
     let hub = arguments.hub.map(|count| plan_hub(&mut settings, count, arguments.any_port));
     let mut nodes = Nodes { leaf: None, hub: Vec::new() };
-    let working = work(&mut nodes, settings, hub, &binary, started, arguments.once);
+    let plan = Plan { declared, settings, hub, once: arguments.once };
+    let working = work(&mut nodes, plan, &binary, started);
     let outcome = match shutdown.run_until_cancelled(working).await {
         Some(Ok(())) if !arguments.once => {
             shutdown.cancelled().await;
@@ -87,14 +89,18 @@ impl Nodes {
     }
 }
 
-async fn work(
-    nodes: &mut Nodes,
-    mut settings: Settings,
+/// What is to run.
+struct Plan {
+    /// What the files say.
+    declared: Settings,
+    /// The leaf, with ports and uplink as `dev` wants them.
+    settings: Settings,
     hub: Option<Vec<Settings>>,
-    binary: &Path,
-    started: Instant,
     once: bool,
-) -> Result<()> {
+}
+
+async fn work(nodes: &mut Nodes, plan: Plan, binary: &Path, started: Instant) -> Result<()> {
+    let Plan { declared, mut settings, hub, once } = plan;
     let any_port = settings.node.nats.client == Listen::loopback(0);
     // With ports of its own choice the hub must be there before the leaf can be told where.
     if let Some(hub) = &hub
@@ -105,7 +111,9 @@ async fn work(
         launch_hub(nodes, hub, binary).await?;
         settings.node.uplink.urls = uplinks(&nodes.hub);
     }
-    let leaf = Instance::launch(setup(settings)?, binary.to_owned(), Leave::AtOnce, STOP_DEADLINE).await?;
+    let setup = setup(settings)?;
+    drift::record(declared, &setup.data, &setup.keys)?;
+    let leaf = Instance::launch(setup, binary.to_owned(), Leave::AtOnce, STOP_DEADLINE).await?;
     let leaf = nodes.leaf.insert(leaf);
     leaf.ready(READY_DEADLINE).await?;
     leaf.start_daemons()?;

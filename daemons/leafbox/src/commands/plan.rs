@@ -24,6 +24,18 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Plan) -> Result<u8> 
 pub(crate) fn print(plan: &converge::Plan) {
     print_accounts(&plan.accounts);
     say!("{}", plan.stores);
+    print_restart(&plan.restart);
+}
+
+/// Prints what only a restart changes.
+pub(crate) fn print_restart(lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    say!("nats-server runs with another configuration than the files give; restart the node to change:");
+    for line in lines {
+        say!("  {line}");
+    }
 }
 
 /// Prints what differs about accounts.

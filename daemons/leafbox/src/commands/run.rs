@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::{
     cli::{self, Global},
+    drift,
     instance::Instance,
     session::{self, Session},
     setup::{Keys, Setup},
@@ -24,7 +25,8 @@ pub(crate) async fn run(global: &Global, arguments: &cli::Run) -> Result<()> {
     session::log_to(&data)?;
     let keys = session::keys_dir(&data);
     let binary = session::nats_server(global, &settings, &data).await?;
-    let setup = Setup::new(settings, &keys, Keys::Given)?;
+    let setup = Setup::new(settings.clone(), &keys, Keys::Given)?;
+    drift::record(settings, &data, &keys)?;
     let deadline = Duration::from_secs(arguments.stop_timeout);
     let mut instance = Instance::launch(setup, binary, Leave::LameDuck, deadline).await?;
     // A hub node is not ready before its cluster has a leader, however long that takes.
