@@ -26,9 +26,10 @@ pub(crate) async fn run(global: &Global, arguments: &cli::Run) -> Result<()> {
     let keys = session::keys_dir(&data);
     let binary = session::nats_server(global, &settings, &data).await?;
     let setup = Setup::new(settings.clone(), &keys, Keys::Given)?;
-    drift::record(settings, &data, &keys)?;
     let deadline = Duration::from_secs(arguments.stop_timeout);
     let mut instance = Instance::launch(setup, binary, Leave::LameDuck, deadline).await?;
+    // Only now is this the one leafbox on the folder.
+    drift::record(settings, &data, &keys)?;
     // A hub node is not ready before its cluster has a leader, however long that takes.
     let started = shutdown.run_until_cancelled(async {
         while let Err(error) = instance.ready(PATIENCE).await {
