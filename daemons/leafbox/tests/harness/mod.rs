@@ -4,6 +4,7 @@
 
 pub(crate) mod client;
 pub(crate) mod proxy;
+pub(crate) mod untouched;
 
 use std::{
     fs,
@@ -109,7 +110,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
