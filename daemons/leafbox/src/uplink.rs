@@ -37,6 +37,7 @@ async fn work(session: &Session) -> Result<()> {
     let mut before = 0;
     let mut left = 0;
     let mut clients: Option<Clients> = None;
+    let mut woke = false;
     loop {
         tokio::time::sleep(POLL).await;
         // nats-server may be down for a moment: its supervisor says so.
@@ -50,6 +51,9 @@ async fn work(session: &Session) -> Result<()> {
         before = links;
         if left == 0 || links == 0 {
             clients = None;
+            if std::mem::take(&mut woke) {
+                settle(session).await;
+            }
             continue;
         }
         left -= 1;
@@ -57,7 +61,7 @@ async fn work(session: &Session) -> Result<()> {
             Some(connected) => connected,
             None => converge::connect_stores(session).await.0,
         };
-        nudge(session, &connected).await;
+        woke |= nudge(session, &connected).await;
         clients = Some(connected);
     }
 }
@@ -70,12 +74,22 @@ fn tell(before: usize, links: usize) {
     }
 }
 
-async fn nudge(session: &Session, clients: &Clients) {
+/// Another hub node may have woken copies of the same stream at the same moment, and the one have
+/// written what the other had taken out: apply finds that and mends it.
+async fn settle(session: &Session) {
+    if let Err(error) = converge::converge(session).await {
+        warn!("could not look at the stores after the link came back: {}", crate::explain(&error));
+    }
+}
+
+/// Wakes what sleeps; whether anything did.
+async fn nudge(session: &Session, clients: &Clients) -> bool {
     let (woken, errors) = stores::nudge(&session.settings.fleet, &session.settings.node, clients).await;
-    for nudge in woken {
+    for nudge in &woken {
         info!(stream.name = nudge.stream, account.name = %nudge.account, "woke {} after the link came back", nudge.stream);
     }
     for error in errors {
         debug!("could not look for sleeping copies: {error}");
     }
+    !woken.is_empty()
 }
