@@ -4,7 +4,7 @@ use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use identity::{AccountChange, JwtSet, KeyStore, layout, push::PushOptions};
+use identity::{AccountChange, JwtSet, KeyStore, KeyStoreError, SignError, layout, push::PushOptions};
 use serde::Serialize;
 use settings::{Name, NodeRole, SYSTEM_ACCOUNT};
 use stores::{Applied, Clients};
@@ -75,9 +75,20 @@ pub async fn plan_accounts(session: &Session) -> Result<Accounts> {
     let mut accounts = Accounts::default();
     let keys = KeyStore::open(&session.keys)?;
     accounts.signed = if keys.has_operator() {
-        let signed = identity::sign(&keys, fleet, previous.as_ref(), SystemTime::now())?;
-        accounts.changes = identity::changes(previous.as_ref(), &signed);
-        Some(signed)
+        match (identity::sign(&keys, fleet, previous.as_ref(), SystemTime::now()), previous) {
+            (Ok(signed), previous) => {
+                accounts.changes = identity::changes(previous.as_ref(), &signed);
+                Some(signed)
+            }
+            // An account or role that is new in fleet.toml: apply makes its key, a plan makes none.
+            (Err(SignError::Keys(KeyStoreError::NoKey { .. })), Some(previous)) => {
+                accounts.changes = identity::needs_operator(&previous, fleet);
+                Some(previous)
+            }
+            (Err(error), _) => {
+                return Err(error).with_context(|| setup::cannot_sign(&folder, &session.keys));
+            }
+        }
     } else {
         let previous = previous.with_context(|| {
             format!(
@@ -161,6 +172,10 @@ impl Converged {
 pub async fn converge(session: &Session) -> Result<Converged> {
     // Nothing is signed for a server that would then not take its stores.
     let healthy = ask_healthy(session).await?;
+    let keys = KeyStore::open(&session.keys)?;
+    if keys.has_operator() {
+        identity::ensure_fleet_keys(&keys, &session.settings.fleet, SystemTime::now())?;
+    }
     let accounts = plan_accounts(session).await?;
     let push = push_accounts(session, &accounts).await?;
     let (clients, failures) = connect_stores(session).await;

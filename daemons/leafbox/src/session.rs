@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The node file where none is named.
-const DEFAULT_NODE_FILE: &str = "node.toml";
+pub const DEFAULT_NODE_FILE: &str = "node.toml";
 
 /// The node that a command is about.
 #[derive(Debug)]
@@ -90,6 +90,12 @@ impl Session {
     /// Connects as the user that applies an account's stores.
     pub async fn connect_apply(&self, account: &Name) -> Result<Client> {
         let creds = identity::layout::apply_creds(&self.keys, account);
+        if !creds.exists() {
+            bail!(
+                "there is no {} yet: `leafbox apply` makes it where the fleet's keys are, and another node gets it from there",
+                creds.display()
+            );
+        }
         self.connect(&creds, "leafbox apply").await
     }
 
