@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 const AFTER_HELP: &str = "\
 Exit codes:
   0    success; for `plan`, nothing differs
-  1    something failed; the last line says what to do
-  2    a mistake in node.toml, fleet.toml or the command line; for `plan`, something differs
+  1    something failed, and for `plan` also any mistake; the last line says what to do
+  2    a mistake in node.toml, fleet.toml or the command line; for `plan`, something differs and
+       nothing else
   130  interrupted twice
 
 Files:
@@ -97,7 +98,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Dev {
     /// Also run a hub of this many nodes on loopback, and join it
-    #[arg(long, value_name = "NODES", value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(long, value_name = "NODES", value_parser = hub_size)]
     pub hub: Option<u8>,
     /// Start, apply, check, print the table, stop
     #[arg(long)]
@@ -105,9 +106,17 @@ pub struct Dev {
     /// Let the system choose every port, so that several nodes fit on one machine
     #[arg(long)]
     pub any_port: bool,
-    /// The example to run where there is no node.toml
-    #[arg(long, value_enum, default_value_t = Example::School)]
-    pub example: Example,
+    /// The example to run where there is no node.toml: `school` when left out
+    #[arg(long, value_enum)]
+    pub example: Option<Example>,
+}
+
+/// A cluster survives the loss of less than half of its nodes, so an even number buys nothing.
+fn hub_size(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(size @ (1 | 3 | 5)) => Ok(size),
+        _ => Err("a hub has 1, 3 or 5 nodes".to_owned()),
+    }
 }
 
 /// An example fleet that leafbox carries.

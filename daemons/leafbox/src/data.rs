@@ -16,12 +16,31 @@ use settings::ByteSize;
 /// no longer read it.
 const LAYOUT: u32 = 1;
 
+/// How often the lock is tried for, 20 ms apart.
+const LOCK_TRIES: usize = 10;
+
 /// What `leafbox.json` in the data directory says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Marker {
     layout: u32,
     written_by: String,
 }
+
+/// Everything that leafbox keeps in a data directory; what else is there is someone else's.
+const ENTRIES: [&str; 11] = [
+    "backup",
+    "cache",
+    "example",
+    "hub",
+    "jetstream",
+    "jetstream.fingerprint",
+    "jwts",
+    "keys",
+    MARKER,
+    "resolver",
+    "run",
+];
+const MARKER: &str = "leafbox.json";
 
 /// The data directory of one node.
 #[derive(Clone, Debug)]
@@ -60,7 +79,19 @@ impl DataDir {
     }
 
     /// Makes the folders that are missing, private to the owner, and marks the version.
+    ///
+    /// # Errors
+    /// When the folder holds what is not leafbox's: nobody's home becomes a data directory by a
+    /// mistyped `--data`.
     pub fn create(&self) -> Result<()> {
+        if !self.is_marked()
+            && let Some(foreign) = self.foreign().first()
+        {
+            bail!(
+                "{} holds {foreign} and is not leafbox's: give it a folder of its own with --data or `data` in node.toml",
+                self.root.display()
+            );
+        }
         for folder in [self.root.clone(), self.jetstream(), self.resolver(), self.run()] {
             DirBuilder::new()
                 .recursive(true)
@@ -89,19 +120,24 @@ impl DataDir {
             .with_context(|| format!("cannot open {}", path.display()))?;
         let mut holder = String::new();
         file.read_to_string(&mut holder).unwrap_or_default();
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut lock) => {
-                lock.set_len(0)?;
-                lock.rewind()?;
-                writeln!(lock, "{}", std::process::id())?;
-                Ok(RunLock(lock))
+        // `is_running` of another command holds the lock for a moment.
+        for _ in 0..LOCK_TRIES {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(mut lock) => {
+                    lock.set_len(0)?;
+                    lock.rewind()?;
+                    writeln!(lock, "{}", std::process::id())?;
+                    return Ok(RunLock(lock));
+                }
+                Err((returned, _)) => file = returned,
             }
-            Err(_) => bail!(
-                "a leafbox (pid {}) already runs on {}: stop it, or give this one another folder with --data",
-                holder.trim(),
-                self.root.display()
-            ),
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        bail!(
+            "a leafbox (pid {}) already runs on {}: stop it, or give this one another folder with --data",
+            holder.trim(),
+            self.root.display()
+        )
     }
 
     /// Whether a leafbox holds the lock right now.
@@ -150,8 +186,39 @@ impl DataDir {
         self.root.join("jetstream.fingerprint")
     }
 
+    /// Whether it is a data directory of leafbox.
+    pub fn is_marked(&self) -> bool {
+        self.marker_file().is_file()
+    }
+
+    /// Removes what is leafbox's, and the folder if nothing else is in it; gives what else there is.
+    pub fn remove(&self) -> Result<Vec<String>> {
+        for entry in ENTRIES {
+            // The marker last: a removal that was cut short can be repeated.
+            let path = self.root.join(entry);
+            if entry != MARKER {
+                remove(&path)?;
+            }
+        }
+        remove(&self.marker_file())?;
+        let left = self.foreign();
+        if left.is_empty() {
+            fs::remove_dir(&self.root).with_context(|| format!("cannot remove {}", self.root.display()))?;
+        }
+        Ok(left)
+    }
+
+    /// Names in the folder that are not leafbox's.
+    fn foreign(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut foreign: Vec<String> = names.filter(|name| !ENTRIES.contains(&name.as_str())).collect();
+        foreign.sort();
+        foreign
+    }
+
     fn marker_file(&self) -> PathBuf {
-        self.root.join("leafbox.json")
+        self.root.join(MARKER)
     }
 
     /// Bytes that file streams may use where node.toml leaves it to the disk: what is free, plus
@@ -184,6 +251,16 @@ impl Disk {
             (found.fragment_size() as u64, found.blocks() as u64, found.blocks_available() as u64);
         Ok(Self { total: unit * total, available: unit * available })
     }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    removed.with_context(|| format!("cannot remove {}", path.display()))
 }
 
 fn folder_size(folder: &Path) -> u64 {
@@ -234,6 +311,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         DataDir::open(folder.path()).unwrap().create().unwrap();
         DataDir::open(folder.path()).unwrap().create().unwrap();
+    }
+
+    #[test]
+    fn a_folder_with_something_else_in_it_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("precious"), "").unwrap();
+        let error = DataDir::open(folder.path()).unwrap().create().unwrap_err().to_string();
+        assert!(error.contains("precious"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn removal_leaves_what_came_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        data.create().unwrap();
+        fs::write(folder.path().join("precious"), "").unwrap();
+        assert_eq!(data.remove().unwrap(), ["precious"]);
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["precious"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cli::Example;
 
@@ -14,16 +14,29 @@ pub fn node_file(data: &Path) -> PathBuf {
     data.join("example").join("node.toml")
 }
 
-/// Writes the example under the data folder, in place of an older one.
-pub fn unpack(data: &Path, example: Example) -> Result<()> {
+/// Writes the example under the data folder, where nothing is yet: what someone has edited there is
+/// theirs.
+///
+/// # Errors
+/// When another example was asked for by name than the one that is there.
+pub fn unpack(data: &Path, asked: Option<Example>) -> Result<()> {
     let folder = data.join("example");
+    let node = node_file(data);
+    if let (Some(asked), Ok(found)) = (asked, fs::read_to_string(&node))
+        && found != files(asked)[0].1
+    {
+        bail!(
+            "{} is another example, or was edited: `leafbox clean` removes it with all its data, \
+             `leafbox init` writes an example elsewhere",
+            node.display()
+        );
+    }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for (name, text) in files(example) {
+    for (name, text) in files(asked.unwrap_or(Example::School)) {
         let path = folder.join(name);
-        if fs::read_to_string(&path).is_ok_and(|found| found == text) {
-            continue;
+        if !path.exists() {
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -104,6 +104,12 @@ impl Instance {
         }
     }
 
+    /// Tells whether nats-server is still supervised, for systemd's watchdog.
+    pub fn pulse(&self) -> impl Fn() -> bool + Send + 'static {
+        let state = self.server.state();
+        move || state.has_changed().is_ok()
+    }
+
     /// Waits until nats-server is healthy.
     pub async fn ready(&self, within: Duration) -> Result<()> {
         self.server.ready(within).await?;

@@ -31,6 +31,15 @@ pub fn check(data: &DataDir, encryption: Encryption, fingerprint: Option<&str>) 
         return Ok(());
     }
     let store = data.jetstream();
+    if recorded.is_none() && has_run(data) {
+        bail!(
+            "{} has been used, and {} does not say with which key: nothing was started. If jetstream.key is \
+             that key, or the store never was encrypted and node.toml says so, write `{}` into that file",
+            store.display(),
+            file.display(),
+            given.unwrap_or("the fingerprint of the key")
+        );
+    }
     let Some(recorded) = recorded.filter(|_| has_run(data)) else {
         let Some(given) = given else {
             bail!(
@@ -100,8 +109,19 @@ mod tests {
     }
 
     #[test]
+    fn a_used_store_without_a_record_binds_nobody_to_a_guess() {
+        let (_folder, data) = data();
+        let lost = check(&data, Encryption::Aes, Some("aaaa")).unwrap_err().to_string();
+        assert!(lost.contains("write `aaaa` into"), "{lost}");
+        assert!(!data.key_fingerprint_file().exists(), "a guess was recorded");
+        fs::write(data.key_fingerprint_file(), "aaaa\n").unwrap();
+        check(&data, Encryption::Aes, Some("aaaa")).unwrap();
+    }
+
+    #[test]
     fn the_same_key_is_accepted_again() {
         let (_folder, data) = data();
+        fs::write(data.key_fingerprint_file(), "aaaa\n").unwrap();
         check(&data, Encryption::Aes, Some("aaaa")).unwrap();
         check(&data, Encryption::Aes, Some("aaaa")).unwrap();
         check(&data, Encryption::Chacha, Some("aaaa")).unwrap();
@@ -110,6 +130,7 @@ mod tests {
     #[test]
     fn a_wrong_a_missing_and_a_new_key_are_told_apart() {
         let (_folder, data) = data();
+        fs::write(data.key_fingerprint_file(), "aaaa\n").unwrap();
         check(&data, Encryption::Aes, Some("aaaa")).unwrap();
         let wrong = check(&data, Encryption::Aes, Some("bbbb")).unwrap_err().to_string();
         assert!(wrong.contains("aaaa") && wrong.contains("bbbb"), "{wrong}");

@@ -94,7 +94,9 @@ fn calmer(level: Level, text: &str) -> Level {
     }
     let by_a_client =
         ["Publish Violation", "Subscription Violation"].iter().any(|words| text.contains(words));
-    if by_a_client { Level::WARN } else { level }
+    // Tried again for ever, and nothing waits for it.
+    let of_a_link = text.starts_with("Error trying to connect ");
+    if by_a_client || of_a_link { Level::WARN } else { level }
 }
 
 /// Cleans lines, passes them on and keeps the last few.

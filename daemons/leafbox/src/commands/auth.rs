@@ -18,6 +18,8 @@ struct Tested {
     account: Name,
     service: Name,
     probes: Vec<Probe>,
+    /// Why it could not be tried at all.
+    refused: Option<String>,
 }
 
 /// Connects as each service, tries each permission both ways, and prints a table.
@@ -43,8 +45,11 @@ pub(crate) async fn run(session: &Session, only: Option<&str>, as_json: bool) ->
             };
             let creds = Creds::read(&path)?.text();
             let target = auth_probe::Target { url: session.client_url()?, tls: session.client_tls() };
-            let probes = auth_probe::run(&target, &creds, service, role, &samples).await?;
-            tested.push(Tested { account: account.clone(), service: service.clone(), probes });
+            let (probes, refused) = match auth_probe::run(&target, &creds, service, role, &samples).await {
+                Ok(probes) => (probes, None),
+                Err(error) => (Vec::new(), Some(crate::explain(&error))),
+            };
+            tested.push(Tested { account: account.clone(), service: service.clone(), probes, refused });
         }
     }
     if tested.is_empty() {
@@ -52,7 +57,8 @@ pub(crate) async fn run(session: &Session, only: Option<&str>, as_json: bool) ->
             "there is no service to test: declare one in fleet.toml, or make its creds with `leafbox service creds`"
         );
     }
-    let wrong = tested.iter().flat_map(|one| &one.probes).filter(|probe| !probe.holds()).count();
+    let wrong = tested.iter().flat_map(|one| &one.probes).filter(|probe| !probe.holds()).count()
+        + tested.iter().filter(|one| one.refused.is_some()).count();
     let tried: usize = tested.iter().map(|one| one.probes.len()).sum();
     if as_json {
         say!(
@@ -76,6 +82,10 @@ pub(crate) async fn run(session: &Session, only: Option<&str>, as_json: bool) ->
 
 fn print(tested: &[Tested]) {
     for one in tested {
+        if let Some(why) = &one.refused {
+            say!("{} {}\n  WRONG: {why}\n", one.account, one.service);
+            continue;
+        }
         let mut table = Table::new(&["SUBJECT", "PUBLISH", "SUBSCRIBE"]);
         let mut subjects: Vec<&str> = one.probes.iter().map(|probe| probe.subject.as_str()).collect();
         subjects.sort_unstable();

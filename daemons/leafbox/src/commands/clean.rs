@@ -1,9 +1,6 @@
 //! `leafbox clean`: removes the data directory of a stopped node.
 
-use std::{
-    fs,
-    io::{IsTerminal, Write, stderr, stdin},
-};
+use std::io::{IsTerminal, Write, stderr, stdin};
 
 use anyhow::{Context, Result, bail};
 
@@ -17,7 +14,7 @@ pub(crate) fn run(data: &DataDir, arguments: &cli::Clean) -> Result<()> {
         return Ok(());
     }
     // A mistyped --data must not cost anyone their home directory.
-    if !root.join("leafbox.json").is_file() {
+    if !data.is_marked() {
         bail!(
             "{} has no leafbox.json, so it is not a leafbox data folder: nothing was removed",
             root.display()
@@ -38,8 +35,12 @@ pub(crate) fn run(data: &DataDir, arguments: &cli::Clean) -> Result<()> {
             bail!("not removed");
         }
     }
-    fs::remove_dir_all(root).with_context(|| format!("cannot remove all of {}", root.display()))?;
-    say!("removed {}", root.display());
+    let left = data.remove()?;
+    if left.is_empty() {
+        say!("removed {}", root.display());
+    } else {
+        say!("removed what was leafbox's in {}; left {}", root.display(), left.join(", "));
+    }
     Ok(())
 }
 

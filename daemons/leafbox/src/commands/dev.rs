@@ -37,8 +37,14 @@ pub(crate) async fn run(global: &Global, arguments: &cli::Dev) -> Result<()> {
     let folder = session::data_folder(global);
     // The layout is checked before anything is written below it.
     session::data_dir(global)?;
-    if !global.config.exists() && session::node_file(global) == global.config || runs_example(global) {
+    let is_default = global.config == Path::new(session::DEFAULT_NODE_FILE);
+    if is_default && !global.config.exists() {
         example::unpack(&folder, arguments.example)?;
+    } else if arguments.example.is_some() {
+        bail!(
+            "--example is for a folder without node.toml, and {} is there: leave it out",
+            global.config.display()
+        );
     }
     let mut settings = session::load(global)?;
     let data = session::data_dir_of(&settings)?;
@@ -68,10 +74,6 @@ pub(crate) async fn run(global: &Global, arguments: &cli::Dev) -> Result<()> {
     };
     nodes.stop().await;
     outcome
-}
-
-fn runs_example(global: &Global) -> bool {
-    session::node_file(global) == example::node_file(&session::data_folder(global))
 }
 
 /// What runs, so that it is stopped however the start ended.

@@ -28,6 +28,7 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Logs) -> Result<()> 
         return Ok(());
     }
     let mut read = text.len() as u64;
+    let mut unfinished = String::new();
     loop {
         tokio::time::sleep(POLL).await;
         let mut file =
@@ -39,8 +40,11 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Logs) -> Result<()> 
         file.seek(SeekFrom::Start(read))?;
         let mut new = Vec::new();
         read += file.read_to_end(&mut new)? as u64;
-        let new = String::from_utf8_lossy(&new);
-        new.lines().for_each(|line| say!("{line}"));
+        unfinished.push_str(&String::from_utf8_lossy(&new));
+        while let Some(end) = unfinished.find('\n') {
+            say!("{}", &unfinished[..end]);
+            unfinished.drain(..=end);
+        }
     }
 }
 

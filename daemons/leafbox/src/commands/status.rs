@@ -65,7 +65,7 @@ async fn gather(session: &Session) -> Result<Status> {
     let monitoring = Monitoring::new(reachable(address)).within(Duration::from_secs(5));
     let varz: Value =
         monitoring.json("/varz").await.context("nats-server does not answer: is the node running?")?;
-    let connz: Value = monitoring.json("/connz?auth=1&limit=1024").await?;
+    let connz: Value = monitoring.json("/connz?auth=1&limit=65536").await?;
     let jsz: Value = monitoring.json("/jsz?streams=1").await?;
     let names = account_names(session);
     let connections = connections(&connz, &names);
@@ -116,6 +116,8 @@ fn named(names: &BTreeMap<String, Name>, key: &Value) -> String {
 
 fn connections(connz: &Value, names: &BTreeMap<String, Name>) -> Vec<Value> {
     let listed = connz["connections"].as_array().cloned().unwrap_or_default();
+    // Links to and from other servers stand in the same list.
+    let listed = listed.into_iter().filter(|connection| connection["kind"].as_str() == Some("Client"));
     let named = |mut connection: Value| {
         let account = named(names, &connection["account"]);
         connection["account"] = account.into();
@@ -125,7 +127,7 @@ fn connections(connz: &Value, names: &BTreeMap<String, Name>) -> Vec<Value> {
         }
         connection
     };
-    listed.into_iter().map(named).collect()
+    listed.map(named).collect()
 }
 
 fn accounts(jsz: &Value, connections: &[Value], names: &BTreeMap<String, Name>) -> Vec<AccountRow> {
