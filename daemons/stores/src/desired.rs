@@ -96,7 +96,7 @@ pub fn desired(fleet: &Fleet, node: &Node) -> Vec<DesiredAccount> {
 }
 
 fn stores(fleet: &Fleet, node: &Node, account: &Account) -> Vec<DesiredStore> {
-    let site = travel::Site { fleet, role: node.role, domain: topology::domain(node) };
+    let site = travel::Site { fleet, node, domain: topology::domain(node) };
     let streams = account.streams.iter().filter_map(|(name, stream)| {
         let layout = travel::stream_layout(&site, name, stream)?;
         Some(build(&site, account, StoreKind::Stream, name, layout))
@@ -181,7 +181,7 @@ fn build(
     layout: Layout,
 ) -> DesiredStore {
     let stream = kind.stream_name(name);
-    let replicas = replicas(site, layout.stream.replicas);
+    let replicas = site.fleet.replicas(layout.stream.replicas, site.node);
     let extra =
         wire::Extra { replicas, mirror: layout.mirror, marker_ttl: layout.marker_ttl, feeds: layout.feeds };
     let owner = &site.fleet.name;
@@ -202,18 +202,6 @@ fn build(
     });
     let consumers = consumers.collect();
     DesiredStore { kind, name: name.to_string(), stream, config, consumers, problem: layout.problem }
-}
-
-/// One copy on a leaf; on the hub as many as declared, three when nothing is, and never more than
-/// it has nodes.
-fn replicas(site: &travel::Site, declared: Option<u8>) -> u8 {
-    match site.role {
-        NodeRole::Leaf => 1,
-        NodeRole::Hub => {
-            let nodes = u8::try_from(site.fleet.nodes.hub.len()).unwrap_or(u8::MAX).max(1);
-            declared.unwrap_or(3).min(nodes)
-        }
-    }
 }
 
 /// Adds the metadata by which leafbox knows its own.

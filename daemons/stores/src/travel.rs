@@ -19,7 +19,7 @@
 //! sources ask from where they stand, and [`crate::nudge`] wakes them.
 
 use settings::{
-    Fleet, HUB_DOMAIN, Name, NodeRole, Span, Subject,
+    Fleet, HUB_DOMAIN, Name, Node, NodeRole, Span, Subject,
     store::{Discard, On, Retention, Stream, Travel},
     travel as topology,
 };
@@ -31,7 +31,7 @@ use crate::wire;
 /// The node for which a layout is made.
 pub(crate) struct Site<'a> {
     pub fleet: &'a Fleet,
-    pub role: NodeRole,
+    pub node: &'a Node,
     /// Its JetStream domain, and its token as a writer.
     pub domain: &'a str,
 }
@@ -84,12 +84,12 @@ fn emptying(stream: &str, leaf: &str) -> Emptying {
 
 /// How a declared stream stands on this node; `None` when it does not exist here.
 pub(crate) fn stream_layout(site: &Site, name: &Name, declared: &Stream) -> Option<Layout> {
-    let subjects = topology::stream_subjects(name, declared, site.role, site.domain);
+    let subjects = topology::stream_subjects(name, declared, site.node.role, site.domain);
     let base = Stream { subjects, ..declared.clone() };
     let Some(travel) = declared.travel else {
-        return topology::exists_on(declared.on, site.role).then(|| plain(site, base));
+        return topology::exists_on(declared.on, site.node.role).then(|| plain(site, base));
     };
-    let mut layout = match (travel, site.role) {
+    let mut layout = match (travel, site.node.role) {
         (Travel::Up, NodeRole::Leaf) => outbox(site, name, base),
         (Travel::Up, NodeRole::Hub) => gathered_outboxes(site, name, base),
         (Travel::Down, NodeRole::Hub) => plain(site, base),
@@ -117,11 +117,11 @@ pub(crate) fn stream_layout(site: &Site, name: &Name, declared: &Stream) -> Opti
 /// How a bucket stands on this node; `None` when it does not exist here.
 pub(crate) fn bucket_layout(site: &Site, bucket: &Bucket) -> Option<Layout> {
     let subjects =
-        topology::bucket_subjects(&bucket.spaces, bucket.travel, bucket.on, site.role, site.domain);
+        topology::bucket_subjects(&bucket.spaces, bucket.travel, bucket.on, site.node.role, site.domain);
     let base = Stream { subjects, ..bucket.base.clone() };
     let name = &bucket.stream;
     let own_keys = |writer: &str| bucket.spaces.iter().map(|space| format!("{space}.{writer}.>")).collect();
-    let layout = match (bucket.travel, site.role) {
+    let layout = match (bucket.travel, site.node.role) {
         (None, role) => topology::exists_on(bucket.on, role).then(|| plain(site, base))?,
         (Some(Travel::Up), NodeRole::Leaf) | (Some(Travel::Down), NodeRole::Hub) => plain(site, base),
         (Some(Travel::Up), NodeRole::Hub) => {
@@ -162,7 +162,7 @@ fn others<'a>(site: &'a Site) -> impl Iterator<Item = &'a str> {
 }
 
 fn plain(site: &Site, mut stream: Stream) -> Layout {
-    if site.role == NodeRole::Leaf {
+    if site.node.role == NodeRole::Leaf {
         stream.placement = None;
     }
     Layout::of(stream)

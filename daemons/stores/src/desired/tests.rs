@@ -123,3 +123,16 @@ fn the_longest_name_makes_a_bucket() {
     let fleet = format!("name = \"f\"\n[accounts.SHOP.kv.{}]\ntravel = \"down\"", "x".repeat(64));
     assert_eq!(shop(&fleet, &node("name = \"a\"")).stores[0].stream.len(), 67);
 }
+
+#[test]
+fn a_hub_keeps_an_odd_number_of_copies_as_settings_say() {
+    for (nodes, replicas) in [(1, 1), (2, 1), (3, 3), (4, 3), (5, 3)] {
+        let hub: Vec<String> = (1..=nodes).map(|number| format!("\"hub-{number}\"")).collect();
+        let text = format!("name = \"f\"\nnodes = {{ hub = [{}] }}\n[accounts.SHOP.kv.k]", hub.join(", "));
+        let node = node("name = \"hub-1\"\nrole = \"hub\"");
+        let fleet: Fleet = toml::from_str(&text).unwrap();
+        let store = &shop(&text, &node).stores[0];
+        assert_eq!(store.config["num_replicas"], json!(replicas), "a hub of {nodes}");
+        assert_eq!(store.config["num_replicas"], json!(fleet.replicas(None, &node)));
+    }
+}
