@@ -1,15 +1,11 @@
 //! Carrying out a plan. Nothing is deleted here.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr};
 
 use futures::{StreamExt, stream};
+use runtime::{Monitoring, MonitoringError};
 use serde_json::Value;
 use settings::Name;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
 use tracing::{info, warn};
 
 use crate::{
@@ -20,7 +16,6 @@ use crate::{
 
 /// Accounts applied at once.
 const AT_ONCE: usize = 8;
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Proof that nats-server called itself healthy a moment ago.
 ///
@@ -32,26 +27,14 @@ pub struct Healthy(());
 impl Healthy {
     /// Asks `/healthz` of the monitoring address.
     pub async fn ask(monitoring: SocketAddr) -> Result<Self, Error> {
-        let address = monitoring.to_string();
-        let answer = timeout(HEALTH_TIMEOUT, get_healthz(monitoring)).await;
-        let answer = answer.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-        let answer =
-            answer.map_err(|source| Error::HealthUnreachable { address: address.clone(), source })?;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        if head.split_whitespace().nth(1) == Some("200") {
-            return Ok(Self(()));
+        match Monitoring::new(monitoring).healthz().await {
+            Ok(()) => Ok(Self(())),
+            Err(MonitoringError::Refused { address, body, .. }) => {
+                Err(Error::Unhealthy { address: address.to_string(), detail: body })
+            }
+            Err(source) => Err(Error::HealthUnreachable { address: monitoring.to_string(), source }),
         }
-        Err(Error::Unhealthy { address, detail: body.trim().to_owned() })
     }
-}
-
-async fn get_healthz(monitoring: SocketAddr) -> std::io::Result<String> {
-    let mut connection = TcpStream::connect(monitoring).await?;
-    let request = format!("GET /healthz HTTP/1.0\r\nHost: {monitoring}\r\n\r\n");
-    connection.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// What became of a plan.

@@ -56,9 +56,9 @@ pub enum Error {
     HealthUnreachable {
         /// The monitoring address.
         address: String,
-        /// What the system said.
+        /// What was met.
         #[source]
-        source: std::io::Error,
+        source: runtime::MonitoringError,
     },
     /// The server says that it is not healthy; applying now could erase data that it cannot read.
     #[error(
