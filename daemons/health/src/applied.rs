@@ -4,10 +4,10 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
+use runtime::{WriteError, write_whole};
 use serde::{Deserialize, Serialize};
 
 /// How an apply ended.
@@ -41,14 +41,8 @@ pub enum AppliedError {
         source: io::Error,
     },
     /// It cannot be written.
-    #[error("{path} cannot be written: {source}; check the disk and who owns the folder", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 impl Applied {
@@ -76,13 +70,9 @@ impl Applied {
     /// Writes how it ended, so that a reader sees the old result or this one, never half of it.
     pub fn write(&self, data: &Path) -> Result<(), AppliedError> {
         let path = Self::path(data);
-        let folder = path.parent().unwrap_or(data);
-        let write = || {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.persist(&path).map(drop).map_err(|error| error.error)
-        };
-        write().map_err(|source| AppliedError::Write { path: path.clone(), source })
+        let failed = |source| WriteError { path: path.clone(), source };
+        fs::create_dir_all(path.parent().unwrap_or(data)).map_err(failed)?;
+        let text = serde_json::to_vec_pretty(self).expect("strings are JSON");
+        Ok(write_whole(&path, &text, 0o644)?)
     }
 }

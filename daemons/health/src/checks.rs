@@ -1,13 +1,13 @@
 //! What a node must have to be ready, and what to do when it has not.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use async_nats::{Client, RequestErrorKind, connection::State};
-use runtime::{Monitoring, MonitoringError};
+use runtime::{Disk, Monitoring, MonitoringError};
 use serde::{Deserialize, Serialize};
 use settings::ByteSize;
 
-use crate::{applied::Applied, disk::Disk};
+use crate::applied::Applied;
 
 /// One check of readiness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,15 +110,15 @@ pub(crate) fn stores(data: &Path) -> Check {
 }
 
 /// The disk has more free than is held in reserve.
-pub(crate) fn disk(disk: nix::Result<Disk>, reserve: ByteSize, data: &Path) -> Check {
+pub(crate) fn disk(disk: Result<&Disk, &io::Error>, reserve: ByteSize, data: &Path) -> Check {
     let data = data.display();
     let result = match disk {
-        Ok(Disk { available, .. }) if available >= reserve.bytes() => {
-            Ok(format!("{} free, {reserve} in reserve", mebibytes(available)))
+        Ok(&Disk { available, .. }) if available >= reserve.bytes() => {
+            Ok(format!("{} free, {reserve} in reserve", human(available)))
         }
-        Ok(Disk { available, .. }) => Err(format!(
+        Ok(&Disk { available, .. }) => Err(format!(
             "the disk of {data} has {} free, less than its reserve of {reserve}: free space there, or lower `jetstream.reserve`",
-            mebibytes(available)
+            human(available)
         )),
         Err(error) => {
             Err(format!("the disk of {data} cannot be looked at: {error}; check that it is mounted"))
@@ -127,8 +127,11 @@ pub(crate) fn disk(disk: nix::Result<Disk>, reserve: ByteSize, data: &Path) -> C
     Check::new("disk", result)
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{}MiB", bytes >> 20)
+/// Bytes as people say them: in GiB with one decimal, in MiB below that.
+fn human(bytes: u64) -> String {
+    // Rounded down: what is said to be free is there.
+    let tenths = (bytes >> 20) * 10 / 1024;
+    if tenths >= 10 { format!("{}.{} GiB", tenths / 10, tenths % 10) } else { format!("{} MiB", bytes >> 20) }
 }
 
 #[cfg(test)]
@@ -139,13 +142,26 @@ mod tests {
     fn a_disk_below_its_reserve_says_what_to_do_and_one_above_is_ok() {
         let full = Disk { total: 1 << 30, available: 5 << 20 };
         let data = Path::new("/var/lib/leafbox");
-        let below = disk(Ok(full), ByteSize::mib(6), data);
+        let below = disk(Ok(&full), ByteSize::mib(6), data);
         assert!(!below.ok);
         assert!(
-            below.detail.contains("5MiB free") && below.detail.contains("`jetstream.reserve`"),
+            below.detail.contains("5 MiB free") && below.detail.contains("`jetstream.reserve`"),
             "{below:?}"
         );
-        assert!(disk(Ok(full), ByteSize::mib(5), data).ok);
-        assert!(!disk(Err(nix::Error::EIO), ByteSize::mib(5), data).ok);
+        assert!(disk(Ok(&full), ByteSize::mib(5), data).ok);
+        assert!(!disk(Err(&io::ErrorKind::Other.into()), ByteSize::mib(5), data).ok);
+    }
+
+    #[test]
+    fn amounts_are_told_as_people_say_them() {
+        for (bytes, told) in [
+            (70_894 << 20, "69.2 GiB"),
+            (1 << 30, "1.0 GiB"),
+            ((1 << 30) - 1, "1023 MiB"),
+            (512 << 20, "512 MiB"),
+            (0, "0 MiB"),
+        ] {
+            assert_eq!(human(bytes), told);
+        }
     }
 }

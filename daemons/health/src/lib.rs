@@ -11,7 +11,6 @@
 mod applied;
 mod checks;
 mod config;
-mod disk;
 mod heartbeat;
 mod observer;
 mod report;
@@ -27,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 pub use applied::{Applied, AppliedError};
 pub use checks::Check;
 pub use config::{Config, Pulse};
-pub use disk::Disk;
 pub use report::{JetStreamUse, Report};
 pub use uplink::{Uplink, UplinkState};
 

@@ -4,9 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use health::{Config, Disk};
+use health::Config;
 use runtime::{
-    ConnectOptions, Credentials, LocalTls, LogFormat, connect, exit, http, logging, notify, reachable,
+    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, connect, exit, http, logging, notify, reachable,
     shutdown,
 };
 use serde::Deserialize;
@@ -17,8 +17,8 @@ use settings::{ByteSize, Settings, Sources};
 #[command(version)]
 struct Arguments {
     /// The file that describes this machine.
-    #[arg(long, default_value = "node.toml")]
-    node: PathBuf,
+    #[arg(short, long, default_value = "node.toml", env = "LEAFBOX_CONFIG")]
+    config: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         return complain(&error.into(), exit::BAD_CONFIG);
     }
     let disk_size = |path: &std::path::Path| Disk::of(path).ok().map(|disk| ByteSize(disk.total));
-    let settings = match settings::load(&Sources::of_process(arguments.node, disk_size)) {
+    let settings = match settings::load(&Sources::of_process(arguments.config, disk_size)) {
         Ok(loaded) => loaded.settings,
         Err(problems) => return complain(&problems.into(), exit::BAD_CONFIG),
     };

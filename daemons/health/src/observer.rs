@@ -6,14 +6,13 @@ use std::{
 };
 
 use async_nats::Client;
-use runtime::Monitoring;
+use runtime::{Disk, Monitoring};
 use serde::Deserialize;
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     checks,
     config::Config,
-    disk::Disk,
     report::{JetStreamUse, Report, now, seconds_between},
     uplink::{self, Leafz},
 };
@@ -128,7 +127,8 @@ impl Observer {
         let (varz, leafz) = (varz.ok(), leafz.ok());
         let disk = Disk::of(&config.data);
         let stores = checks::stores(&config.data);
-        let checks = vec![server, jetstream, stores, checks::disk(disk, config.reserve, &config.data)];
+        let checks =
+            vec![server, jetstream, stores, checks::disk(disk.as_ref(), config.reserve, &config.data)];
         let at = now();
         let links = leafz.as_ref().zip(varz.as_ref().map(|varz| varz.leaf.remotes.len()));
         let uplink = seen.uplink.see(links, &at);

@@ -56,7 +56,7 @@ fn write_creds(data: &Path, text: &str, mode: u32) {
 
 fn start(files: &Files) -> Child {
     Command::new(env!("CARGO_BIN_EXE_leafbox-health"))
-        .arg("--node")
+        .arg("--config")
         .arg(&files.node)
         .env("NOTIFY_SOCKET", &files.notify)
         .env("WATCHDOG_USEC", "200000")
