@@ -1,17 +1,22 @@
 //! What a node listens on: clients, monitoring, websocket, MQTT, and the TLS of each.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use settings::node::{Tls, TlsVersion};
 
 use crate::{Input, text::Block};
 
+const ANY_LOCAL_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 pub(crate) fn clients(root: &mut Block, input: &Input<'_>) {
     let nats = &input.node.nats;
     root.blank();
-    if let Some(address) = nats.client.address() {
-        root.address("listen", address);
-    }
+    // Without `listen` nats-server takes port 4222 of every address. Settings refuses "off", and a
+    // node that was never checked still opens nothing to others.
+    root.address("listen", nats.client.address().unwrap_or(ANY_LOCAL_PORT));
     if let Some(advertise) = &nats.client_advertise {
         root.text("client_advertise", advertise);
     }

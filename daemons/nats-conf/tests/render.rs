@@ -162,6 +162,13 @@ fn no_secret_stands_in_the_text() {
     }
 }
 
+/// nats-server without `listen` opens port 4222 on every address.
+#[test]
+fn a_client_listener_that_is_off_opens_nothing_to_others() {
+    let text = configuration(FLEET, "name = \"shop-1\"\nnats.client = \"off\"");
+    assert!(text.contains("\nlisten: \"127.0.0.1:-1\"\n"), "{text}");
+}
+
 /// Writes the certificate, key and creds files that a configuration names.
 fn files(credentials: &Path) {
     let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

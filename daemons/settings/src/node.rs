@@ -82,7 +82,7 @@ fn default_data() -> PathBuf {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nats {
-    /// Clients.
+    /// Clients; leafbox itself needs it, so it cannot be off.
     pub client: Listen,
     /// HTTP monitoring; leafbox itself needs it, so it cannot be off.
     pub monitoring: Listen,

@@ -23,12 +23,18 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
     for (key, tls) in all_tls(node) {
         check_tls(tls, &KeyPath::of(["nats", "tls", key]), findings);
     }
-    if node.nats.monitoring == Listen::Off {
-        findings.error(
-            KeyPath::of(["nats", "monitoring"]),
-            "leafbox asks nats-server here whether it is well",
-            "write \"127.0.0.1:8222\", or \"127.0.0.1:0\" for any free port",
-        );
+    for (key, listen, why, usual) in [
+        // nats-server has no way to turn it off: without an address it would listen on all of them.
+        ("client", node.nats.client, "leafbox's own daemons and commands come in here", 4222),
+        ("monitoring", node.nats.monitoring, "leafbox asks nats-server here whether it is well", 8222),
+    ] {
+        if listen == Listen::Off {
+            findings.error(
+                KeyPath::of(["nats", key]),
+                why,
+                format!("write \"127.0.0.1:{usual}\", or \"127.0.0.1:0\" for any free port"),
+            );
+        }
     }
     for listener in &listeners {
         exposed(node, listener, findings);

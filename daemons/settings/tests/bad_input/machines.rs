@@ -21,6 +21,7 @@ fn listeners() {
             "`nats.monitoring` listens on port 8222 already",
             "its own port",
         ),
+        ("nats.client = \"off\"\n", "2  nats.client", "own daemons and commands", "\"127.0.0.1:4222\""),
         ("nats.monitoring = \"off\"\n", "2  nats.monitoring", "whether it is well", "\"127.0.0.1:8222\""),
         (
             "nats.client = \"0.0.0.0:4222\"\n",
