@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
+use runtime::Disk;
 use serde::{Deserialize, Serialize};
 use settings::ByteSize;
 
@@ -224,32 +225,11 @@ impl DataDir {
     /// Bytes that file streams may use where node.toml leaves it to the disk: what is free, plus
     /// what JetStream already has, less the reserve; whole mebibytes.
     pub fn storage_budget(&self, reserve: ByteSize) -> Result<ByteSize> {
-        let disk = Disk::of(&self.root)?;
+        let disk = Disk::of(&self.root)
+            .with_context(|| format!("cannot read the size of the disk of {}", self.root.display()))?;
         let used = folder_size(&self.jetstream());
         let bytes = (disk.available + used).saturating_sub(reserve.bytes());
         Ok(ByteSize(bytes >> 20 << 20))
-    }
-}
-
-/// A file system, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Disk {
-    /// Its size.
-    pub total: u64,
-    /// What this user may still write.
-    pub available: u64,
-}
-
-impl Disk {
-    /// The file system that holds `path`, or its nearest folder that exists.
-    pub fn of(path: &Path) -> Result<Self> {
-        let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-        let found = nix::sys::statvfs::statvfs(existing)
-            .with_context(|| format!("cannot read the size of the disk of {}", existing.display()))?;
-        #[allow(clippy::unnecessary_cast, reason = "narrower on macOS")]
-        let (unit, total, available) =
-            (found.fragment_size() as u64, found.blocks() as u64, found.blocks_available() as u64);
-        Ok(Self { total: unit * total, available: unit * available })
     }
 }
 
@@ -275,19 +255,9 @@ fn folder_size(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Writes a file so that a reader sees the old text or the new, never half of it.
+/// [`runtime::write_whole`], for callers that add context.
 pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let wrote = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
-            .tempfile_in(folder)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|failed| failed.error)?;
-        Ok(())
-    };
-    wrote().with_context(|| format!("cannot write {}", path.display()))
+    Ok(runtime::write_whole(path, content, mode)?)
 }
 
 #[cfg(test)]

@@ -7,15 +7,9 @@ use anyhow::{Context, Result, bail};
 use async_nats::{Client, ConnectOptions};
 use settings::{Name, Settings};
 
-use runtime::reachable;
+use runtime::{Disk, reachable};
 
-use crate::{
-    addresses::Addresses,
-    cli::Global,
-    data::{DataDir, Disk},
-    example,
-    problems::BadConfig,
-};
+use crate::{addresses::Addresses, cli::Global, data::DataDir, example, problems::BadConfig};
 
 /// The node file where none is named.
 pub const DEFAULT_NODE_FILE: &str = "node.toml";
