@@ -1,8 +1,8 @@
 //! JetStream: limits, durability, encryption, domain.
 
-use settings::node::Encryption;
+use settings::{node::Encryption, travel::domain};
 
-use crate::{Input, JETSTREAM_KEY_VARIABLE, domain, text::Block};
+use crate::{Input, JETSTREAM_KEY_VARIABLE, text::Block};
 
 pub(crate) fn render(root: &mut Block, input: &Input<'_>) {
     let jetstream = &input.node.jetstream;

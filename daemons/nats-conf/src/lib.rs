@@ -15,7 +15,7 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use settings::{ByteSize, Fleet, HUB_DOMAIN, Name, Node, NodeRole};
+use settings::{ByteSize, Fleet, Name, Node, NodeRole};
 
 use text::Block;
 
@@ -116,19 +116,6 @@ pub fn render(input: &Input<'_>) -> String {
     root.finish()
 }
 
-/// The JetStream domain of a node: its name on a leaf, [`HUB_DOMAIN`] on the hub.
-pub fn domain(node: &Node) -> &str {
-    match node.role {
-        NodeRole::Leaf => node.name.as_str(),
-        NodeRole::Hub => HUB_DOMAIN,
-    }
-}
-
-/// Whether a node is one of several hub nodes: only then does nats-server run clustered.
-pub fn is_clustered(node: &Node, fleet: &Fleet) -> bool {
-    node.role == NodeRole::Hub && (fleet.nodes.hub.len() > 1 || !node.cluster.routes.is_empty())
-}
-
 fn trust(root: &mut Block, input: &Input<'_>) {
     let trust = &input.trust;
     root.text("operator", trust.operator);
@@ -152,7 +139,7 @@ fn trust(root: &mut Block, input: &Input<'_>) {
 
 fn cluster(root: &mut Block, input: &Input<'_>) {
     let (node, Some(address)) = (input.node, input.node.nats.route.address()) else { return };
-    if !is_clustered(node, input.fleet) {
+    if !input.fleet.is_clustered(node) {
         return;
     }
     root.blank();

@@ -51,12 +51,16 @@ impl Settings {
 
     /// Whether this node's JetStream is that of a cluster.
     pub fn is_clustered(&self) -> bool {
-        self.node.role == NodeRole::Hub
-            && (self.fleet.nodes.hub.len() > 1 || !self.node.cluster.routes.is_empty())
+        self.fleet.is_clustered(&self.node)
     }
 }
 
 impl Fleet {
+    /// Whether a node is one of several hub nodes: only then does nats-server run clustered.
+    pub fn is_clustered(&self, node: &Node) -> bool {
+        node.role == NodeRole::Hub && (self.nodes.hub.len() > 1 || !node.cluster.routes.is_empty())
+    }
+
     /// The copies that a store has on a node: one on a leaf; on the hub as many as declared, else
     /// three or as many as the hub has, made odd; never more than the hub has.
     pub fn replicas(&self, declared: Option<u8>, node: &Node) -> u8 {

@@ -6,6 +6,7 @@ use crate::{
     node::{Node, NodeRole},
     path::KeyPath,
     schema::File,
+    units::Listen,
 };
 
 pub(super) fn check(fleet: &Fleet, node: &Node) -> Vec<Finding> {
@@ -33,15 +34,36 @@ pub(super) fn check(fleet: &Fleet, node: &Node) -> Vec<Finding> {
         ),
         _ => {}
     }
-    if node.role == NodeRole::Hub && fleet.nodes.hub.len() > 1 && node.cluster.routes.is_empty() {
-        findings.warn(
-            KeyPath::of(["cluster", "routes"]),
-            format!("the hub has {} nodes, and this one knows no other", fleet.nodes.hub.len()),
-            "add cluster.routes = [\"nats-route://hub-2.example.net:6222\"], unless all others name this one",
-        );
+    if node.role == NodeRole::Hub {
+        hub(fleet, node, &mut findings);
     }
     payload(fleet, node, &mut findings);
     findings.list
+}
+
+/// A hub node meets the other hub nodes by routes, and its leaves by its leaf listener.
+fn hub(fleet: &Fleet, node: &Node, findings: &mut Findings) {
+    let count = fleet.nodes.hub.len();
+    if fleet.is_clustered(node) && node.nats.route == Listen::Off {
+        findings.error(
+            KeyPath::of(["nats", "route"]),
+            "without routes this hub node is a hub of its own, with stores of the same names",
+            "write the address that the other hub nodes reach, such as \"[::]:6222\"",
+        );
+    } else if count > 1 && node.cluster.routes.is_empty() {
+        findings.warn(
+            KeyPath::of(["cluster", "routes"]),
+            format!("the hub has {count} nodes, and this one knows no other"),
+            "add cluster.routes = [\"nats-route://hub-2.example.net:6222\"], unless all others name this one",
+        );
+    }
+    if node.nats.leaf == Listen::Off {
+        findings.warn(
+            KeyPath::of(["nats", "leaf"]),
+            "no leaf can join the hub through this node",
+            "write an address such as \"[::]:7422\", unless the leaves join other hub nodes",
+        );
+    }
 }
 
 fn payload(fleet: &Fleet, node: &Node, findings: &mut Findings) {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod capacity;
+mod hub;
 mod loading;
 mod machines;
 mod stores;
