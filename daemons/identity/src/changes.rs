@@ -14,6 +14,7 @@ use crate::{
     },
     declared,
     jwt_set::JwtSet,
+    push::InForce,
     sign::AT_NODE,
 };
 
@@ -52,6 +53,36 @@ pub fn changes(previous: Option<&JwtSet>, next: &JwtSet) -> Vec<AccountChange> {
             let (from, to) = (before.and_then(|before| date(before.issued_at)), date(account.issued_at));
             found.push(AccountChange { account: name.clone(), what: "signature".into(), from, to });
         }
+    }
+    found
+}
+
+/// What a push of `next` changes on the servers.
+pub fn changes_in_force(in_force: &InForce, next: &JwtSet) -> Vec<AccountChange> {
+    let mut found = Vec::new();
+    for name in in_force.differs_from(next) {
+        let account = &next.accounts[name];
+        let change = |what: &str, from: Option<&str>, to: &str| AccountChange {
+            account: name.clone(),
+            what: what.into(),
+            from: from.map(Into::into),
+            to: Some(to.into()),
+        };
+        let Some(before) = in_force.newest(name) else {
+            found.push(change("account", None, "new"));
+            continue;
+        };
+        if account.is_removed() {
+            found.push(change("account", Some("in force"), "removed"));
+            continue;
+        }
+        let lines = |body| BTreeMap::from([(name.clone(), signed(next, body, true))]);
+        let differing = difference(&lines(&before.nats), &lines(&account.claims().nats));
+        if differing.is_empty() {
+            // Signed anew, or some server lacks what another has.
+            found.push(change("account", Some("not in force on every server"), "in force"));
+        }
+        found.extend(differing);
     }
     found
 }

@@ -6,6 +6,7 @@
 //! roles/<ACCOUNT>/<role>.nk                        the scoped signing key of each role
 //! services/<ACCOUNT>/<service>.creds               a declared service
 //! enrolled/<node>.json                             public keys of another node
+//! signed.json                                      every JWT that was signed with these keys
 //! *.creds, jetstream.key                           what this node itself runs with
 //! ```
 
@@ -23,6 +24,8 @@ pub const ROLES_FOLDER: &str = "roles";
 pub const SERVICES_FOLDER: &str = "services";
 /// The folder of other nodes' public keys.
 pub const ENROLLED_FOLDER: &str = "enrolled";
+/// What was signed with these keys, revocations too.
+pub const LEDGER: &str = "signed.json";
 /// The key that JetStream's files are encrypted with.
 pub const JETSTREAM_KEY: &str = "jetstream.key";
 /// The creds that push account claims.
@@ -90,6 +93,11 @@ pub fn jetstream_key(keys: &Path) -> PathBuf {
 /// The public keys that an enrolled node signs with.
 pub fn enrolled_node(keys: &Path, node: &Name) -> PathBuf {
     keys.join(ENROLLED_FOLDER).join(format!("{node}.json"))
+}
+
+/// What was signed with these keys.
+pub fn ledger(keys: &Path) -> PathBuf {
+    keys.join(LEDGER)
 }
 
 /// The operator's JWT in a folder of signed JWTs.

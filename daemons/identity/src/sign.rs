@@ -188,7 +188,7 @@ pub(crate) fn seconds(time: SystemTime) -> i64 {
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn foreign(set: &JwtSet, ours: &str) -> SignError {
+pub(crate) fn foreign(set: &JwtSet, ours: &str) -> SignError {
     let operator = set.operator_claims();
     SignError::ForeignOperator {
         theirs: operator.subject.clone(),
@@ -198,7 +198,7 @@ fn foreign(set: &JwtSet, ours: &str) -> SignError {
 }
 
 /// The first key that the operator's JWT names.
-fn signer<'a>(signers: &'a [SecretKey], trusted: &[String]) -> &'a SecretKey {
+pub(crate) fn signer<'a>(signers: &'a [SecretKey], trusted: &[String]) -> &'a SecretKey {
     signers.iter().find(|signer| trusted.contains(&signer.public_key())).unwrap_or(&signers[0])
 }
 
@@ -303,7 +303,7 @@ fn body(
 }
 
 /// The JWT of the claims: the one before where it says the same, else a newer one.
-fn seal(
+pub(crate) fn seal(
     mut claims: Claims<AccountBody>,
     before: Option<&AccountJwt>,
     signer: &SecretKey,

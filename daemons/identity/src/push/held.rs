@@ -9,7 +9,7 @@ use settings::Name;
 use super::{
     NewerAccount, PushError, PushOptions, Servers,
     gather::{Reply, Wait, gather},
-    servers::Server,
+    servers::{Operator, Server},
 };
 use crate::{
     claims::{AccountBody, Claims},
@@ -79,6 +79,27 @@ impl InForce {
         claims.max_by_key(|claims| claims.issued_at)
     }
 
+    /// What the servers use, as a set: the newest of each account that their operator signed. None
+    /// where they do not all obey the same operator.
+    pub fn as_set(&self) -> Option<JwtSet> {
+        let mut operators = self.servers.operators.values();
+        let newest = operators.clone().max_by_key(|operator| operator.claims.issued_at)?;
+        let subject = &newest.claims.subject;
+        if operators.any(|operator| operator.claims.subject != *subject) {
+            return None;
+        }
+        let trusted = &newest.claims.nats.signing_keys;
+        let accounts = self.accounts.iter().filter_map(|(name, held)| {
+            let read = held.jwts().filter_map(|(_, jwt)| {
+                let claims = Claims::<AccountBody>::decode(jwt).ok()?;
+                (claims.name == name.as_str() && trusted.contains(&claims.issuer))
+                    .then(|| AccountJwt::new(jwt.into(), claims))
+            });
+            Some((name.clone(), read.max_by_key(|account| account.issued_at)?))
+        });
+        Some(JwtSet::signed(newest.jwt.clone(), newest.claims.clone(), accounts.collect()))
+    }
+
     /// Whether an account belongs on the servers: a removed one does only in place of older claims.
     pub(super) fn is_wanted(&self, name: &Name, account: &AccountJwt) -> bool {
         let gone = self.accounts.get(name).is_none_or(|held| held.has_nothing_but(&account.jwt));
@@ -100,7 +121,7 @@ impl InForce {
     ) -> Result<BTreeSet<&'a Name>, PushError> {
         let ours = set.operator_claims();
         for server in &self.servers.answering {
-            let Some(theirs) = self.servers.operators.get(&server.id) else {
+            let Some(Operator { claims: theirs, .. }) = self.servers.operators.get(&server.id) else {
                 let (subject, timeout) = (format!("VARZ on {}", server.name), Default::default());
                 return Err(PushError::NoAnswer { subject, timeout });
             };
@@ -158,18 +179,28 @@ pub async fn in_force(
     set: &JwtSet,
     options: &PushOptions,
 ) -> Result<InForce, PushError> {
+    let accounts = set.accounts.iter().map(|(name, account)| (name.clone(), account.public_key.clone()));
+    in_force_of(client, &accounts.collect(), options).await
+}
+
+/// What the servers have of accounts whose public keys are known.
+pub async fn in_force_of(
+    client: &async_nats::Client,
+    accounts: &BTreeMap<Name, String>,
+    options: &PushOptions,
+) -> Result<InForce, PushError> {
     let servers = Servers::ask(client, options).await?;
     // Collected first: a closure that borrows, kept across an await, is not provably Send.
-    let asked: Vec<_> = set
-        .accounts
-        .iter()
-        .map(|(name, account)| {
-            let servers = &servers;
-            async move {
-                Ok::<_, PushError>((name.clone(), held(client, &account.public_key, servers, options).await?))
-            }
-        })
-        .collect();
+    let asked: Vec<_> =
+        accounts
+            .iter()
+            .map(|(name, public_key)| {
+                let servers = &servers;
+                async move {
+                    Ok::<_, PushError>((name.clone(), held(client, public_key, servers, options).await?))
+                }
+            })
+            .collect();
     let accounts = stream::iter(asked).buffer_unordered(options.concurrency.max(1)).try_collect().await?;
     Ok(InForce { servers, accounts })
 }

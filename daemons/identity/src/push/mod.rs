@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use settings::Name;
 use tokio::time::Instant;
 
-pub use held::{Held, InForce, in_force};
+pub use held::{Held, InForce, in_force, in_force_of};
 pub use removal::{RemovalReport, remove};
 pub use servers::{Server, Servers};
 
@@ -115,7 +115,7 @@ pub enum PushError {
     },
     /// Some server did not take something.
     #[error(
-        "not all servers took the account changes: {report}; what is already there stays, and running this again sends the rest"
+        "not all servers took the changes of {report}; what is already there stays, and running this again sends the rest"
     )]
     Incomplete {
         /// What was and was not done.
@@ -196,8 +196,23 @@ impl PushReport {
 
 impl fmt::Display for PushReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failures = self.failures().map(|(account, server, why)| format!("{account} on {server}: {why}"));
-        write!(formatter, "{}", failures.collect::<Vec<_>>().join("; "))
+        let failed: BTreeSet<&Name> = self.failures().map(|(account, ..)| account).collect();
+        let mut parts = Vec::new();
+        let taken: Vec<&str> =
+            self.pushed.keys().filter(|name| !failed.contains(name)).map(Name::as_str).collect();
+        if !taken.is_empty() {
+            let (count, noun) =
+                (self.servers.len(), if self.servers.len() == 1 { "server" } else { "servers" });
+            parts.push(format!("{} in force on {count} {noun}", taken.join(", ")));
+        }
+        if !self.unchanged.is_empty() {
+            parts.push(format!("{} unchanged", self.unchanged.len()));
+        }
+        parts.extend(self.failures().map(|(account, server, why)| format!("{account} on {server}: {why}")));
+        if !self.silent.is_empty() {
+            parts.push(format!("no answer from {}, to catch up after its return", self.silent.join(", ")));
+        }
+        write!(formatter, "accounts: {}", if parts.is_empty() { "none".into() } else { parts.join("; ") })
     }
 }
 

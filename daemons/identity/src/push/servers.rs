@@ -30,7 +30,14 @@ pub struct Servers {
     /// Those that should answer and do not.
     pub silent: Vec<String>,
     /// The operator of each, by server id.
-    pub(super) operators: BTreeMap<String, Claims<OperatorBody>>,
+    pub(super) operators: BTreeMap<String, Operator>,
+}
+
+/// The operator that a server obeys.
+#[derive(Clone, Debug)]
+pub(super) struct Operator {
+    pub(super) jwt: String,
+    pub(super) claims: Claims<OperatorBody>,
 }
 
 #[derive(Deserialize)]
@@ -99,9 +106,9 @@ impl Servers {
         let replies =
             gather(client, VARZ, "", options.timeout, |replies| Wait::until(servers.all_in(replies))).await?;
         for varz in replies.iter().filter_map(Reply::json::<Varz>) {
-            let jwt = varz.data.trusted_operators_jwt.first();
-            if let Some(claims) = jwt.and_then(|jwt| Claims::<OperatorBody>::decode(jwt).ok()) {
-                servers.operators.insert(varz.server.id, claims);
+            let Some(jwt) = varz.data.trusted_operators_jwt.into_iter().next() else { continue };
+            if let Ok(claims) = Claims::<OperatorBody>::decode(&jwt) {
+                servers.operators.insert(varz.server.id, Operator { jwt, claims });
             }
         }
         Ok(servers)

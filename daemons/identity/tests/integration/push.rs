@@ -7,7 +7,7 @@ use std::{
 
 use async_nats::Event;
 use identity::{
-    Creds,
+    Creds, changes_in_force,
     claims::SigningKeyClaim,
     ensure_fleet_keys, layout,
     push::{Outcome, PushError, PushOptions, in_force, push},
@@ -36,7 +36,13 @@ async fn a_change_is_pushed_to_live_users_and_the_rest_is_not_sent() {
     let state = in_force(&pusher, &next, &options()).await.unwrap();
     assert_eq!(state.differs_from(&next), [&name("SHOP")]);
     assert_eq!(state.newest(&name("SHOP")).unwrap().issued_at, shops.set.accounts["SHOP"].issued_at);
+    assert_eq!(state.as_set().as_ref(), Some(&shops.set), "the servers know the whole set");
+    let changes = changes_in_force(&state, &next);
+    let [change] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!((&change.account, change.what.as_str()), (&name("SHOP"), "role till publish"));
+    assert_eq!(change.from.as_deref(), Some("sales.> but not sales.void"));
     let report = push(&pusher, &next, &options()).await.unwrap();
+    assert_eq!(report.to_string(), "accounts: SHOP in force on 1 server; 4 unchanged");
     assert_eq!(report.pushed.keys().collect::<Vec<_>>(), [&name("SHOP")]);
     assert_eq!(report.pushed["SHOP"]["one"], Outcome::InForce);
     till.reconnects().await;
