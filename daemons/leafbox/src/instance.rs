@@ -178,6 +178,17 @@ impl Instance {
         settled.ok().and_then(|settled| settled.clone()).expect("this node holds the sender")
     }
 
+    /// Waits until the stores were applied with success, and gives the last failure when they were
+    /// not in time. Hub nodes that make the same store at once are refused, and try again.
+    pub async fn applied_within(&self, within: Duration) -> Outcome {
+        let mut state = self.applied.subscribe();
+        let applied = state.wait_for(|outcome| *outcome == Some(Outcome::Applied));
+        match tokio::time::timeout(within, applied).await {
+            Ok(_) => Outcome::Applied,
+            Err(_) => self.applied().await,
+        }
+    }
+
     /// Stops the daemons, then nats-server.
     pub async fn stop(self) {
         runtime::notify::stopping();

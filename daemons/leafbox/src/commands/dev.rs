@@ -253,7 +253,7 @@ fn plan_hub(leaf: &mut Settings, count: u8, any_port: bool) -> Vec<Settings> {
 async fn check(nodes: &Nodes) -> Result<()> {
     for node in nodes.leaf.iter().chain(&nodes.hub) {
         let name = &node.setup().settings.node.name;
-        if let Outcome::Failed(why) = node.applied().await {
+        if let Outcome::Failed(why) = node.applied_within(READY_DEADLINE).await {
             bail!("{name}: not all could be applied: {why}");
         }
         all_ready(node).await?;
