@@ -1,8 +1,11 @@
 //! The credentials directory: secrets are files in it, and nowhere else.
+//!
+//! Who may read them is the same rule as `identity` has for the keys that it opens, in
+//! `secret_file.rs`; the two crates do not know each other, so that it stands twice.
 
 use std::{
     env, fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +13,12 @@ use zeroize::Zeroizing;
 
 /// The variable by which systemd names the credentials of a unit.
 const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+/// What a node needs, said wherever one of them is missing.
+pub const NEEDS: &str = "a node needs jetstream.key, health.creds, and leaf-<ACCOUNT>.creds and \
+     apply-<ACCOUNT>.creds for each account, which `leafbox apply` makes on the operator's machine";
+const FROM_SYSTEMD: &str = "bring it into the unit with LoadCredential";
+const FROM_OPERATOR: &str = "copy it there, mode 0600 (only `leafbox dev` makes its own)";
 
 /// The credentials directory of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,22 +32,34 @@ pub struct Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// It is not there.
-    #[error("the credential `{name}` is missing: looked for {path}; {remedy}", path = path.display())]
+    #[error("the credential `{name}` is missing: looked for {path}; {needs}; {remedy}", path = path.display())]
     Missing {
         /// Its name.
         name: String,
         /// Where it should be.
         path: PathBuf,
+        /// What a node needs, and who makes it.
+        needs: &'static str,
         /// What to do.
         remedy: &'static str,
     },
     /// Others than its owner can read or change it.
-    #[error("{path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`", path = path.display())]
+    #[error("{path} can be read or changed by others (mode {mode:04o}): run `chmod 600 {path}`", path = path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// It belongs to another user.
+    #[error("{path} belongs to user {owner}, not to user {us} who runs leafbox: run `chown {us} {path}`", path = path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The user id that owns it.
+        owner: u32,
+        /// The user id that leafbox runs as.
+        us: u32,
     },
     /// It cannot be read.
     #[error("the credential {path} cannot be read: {source}", path = path.display())]
@@ -73,12 +94,11 @@ impl Credentials {
     /// The path of a credential that is there and that only its owner can read.
     pub fn path(&self, name: &str) -> Result<PathBuf, CredentialError> {
         let path = self.directory.join(name);
-        let metadata = fs::metadata(&path).map_err(|source| self.failed(name, &path, source))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        // For a unit with a user of its own systemd grants that user access by an ACL, whose mask
-        // shows as the group's right to read.
-        let allowed = if self.by_systemd { 0o740 } else { 0o700 };
-        if mode & !allowed != 0 { Err(CredentialError::Exposed { path, mode }) } else { Ok(path) }
+        match check(&path) {
+            Ok(()) => Ok(path),
+            Err(CredentialError::Read { source, .. }) => Err(self.failed(name, &path, source)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The text of a credential, wiped from memory when it is dropped.
@@ -92,18 +112,46 @@ impl Credentials {
         if source.kind() != io::ErrorKind::NotFound {
             return CredentialError::Read { path, source };
         }
-        let remedy = if self.by_systemd {
-            "add it to the unit with LoadCredential"
-        } else {
-            "make it with `leafbox dev`, or put the file that the operator made there"
-        };
-        CredentialError::Missing { name: name.to_owned(), path, remedy }
+        let remedy = if self.by_systemd { FROM_SYSTEMD } else { FROM_OPERATOR };
+        CredentialError::Missing { name: name.to_owned(), path, needs: NEEDS, remedy }
     }
+}
+
+/// Refuses a secret file that others than its owner can read or change.
+///
+/// Root may own it besides us: systemd and secret stores hand files over so. When they do it with
+/// an access list, the mode shows its mask as rights of the group `root`, which is let pass.
+pub(crate) fn check(path: &Path) -> Result<(), CredentialError> {
+    let metadata =
+        fs::metadata(path).map_err(|source| CredentialError::Read { path: path.to_owned(), source })?;
+    let us = nix::unistd::geteuid().as_raw();
+    match exposure(us, metadata.uid(), metadata.gid(), metadata.mode() & 0o7777) {
+        Exposure::None => Ok(()),
+        Exposure::Mode(mode) => Err(CredentialError::Exposed { path: path.to_owned(), mode }),
+        Exposure::Owner(owner) => Err(CredentialError::Owner { path: path.to_owned(), owner, us }),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Exposure {
+    None,
+    Mode(u32),
+    Owner(u32),
+}
+
+fn exposure(us: u32, owner: u32, group: u32, mode: u32) -> Exposure {
+    if owner != us && owner != 0 {
+        return Exposure::Owner(owner);
+    }
+    let access_list = us != 0 && owner == 0 && group == 0 && mode & 0o027 == 0;
+    if mode & 0o077 != 0 && !access_list { Exposure::Mode(mode) } else { Exposure::None }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -129,12 +177,25 @@ mod tests {
         }
     }
 
+    /// The rule of `identity`: systemd hands a file over to user 1000 as root's with an access list.
     #[test]
-    fn systemds_own_directory_may_show_the_mask_of_its_acl() {
-        let folder = tempfile::tempdir().unwrap();
-        let credentials = Credentials { directory: folder.path().to_owned(), by_systemd: true };
-        assert_eq!(with_mode(&credentials, 0o440).unwrap(), "secret");
-        assert!(with_mode(&credentials, 0o444).is_err());
+    fn a_file_of_root_may_show_the_mask_of_its_access_list_to_others_than_root() {
+        let rows = [
+            (1000, 1000, 1000, 0o600, Exposure::None),
+            (1000, 1000, 1000, 0o400, Exposure::None),
+            (1000, 1000, 1000, 0o640, Exposure::Mode(0o640)),
+            (1000, 0, 0, 0o400, Exposure::None),
+            (1000, 0, 0, 0o440, Exposure::None),
+            (1000, 0, 0, 0o444, Exposure::Mode(0o444)),
+            (1000, 0, 0, 0o460, Exposure::Mode(0o460)),
+            (1000, 0, 100, 0o440, Exposure::Mode(0o440)),
+            (0, 0, 0, 0o440, Exposure::Mode(0o440)),
+            (1000, 1001, 1001, 0o600, Exposure::Owner(1001)),
+            (0, 1000, 1000, 0o600, Exposure::Owner(1000)),
+        ];
+        for (us, owner, group, mode, expected) in rows {
+            assert_eq!(exposure(us, owner, group, mode), expected, "{us} {owner}:{group} {mode:o}");
+        }
     }
 
     #[test]
@@ -142,6 +203,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let credentials = Credentials::in_directory(folder.path().join("keys"));
         let text = credentials.path("jetstream.key").unwrap_err().to_string();
-        assert!(text.contains("`jetstream.key`") && text.contains("keys/jetstream.key"), "{text}");
+        for word in ["`jetstream.key`", "keys/jetstream.key", "apply-<ACCOUNT>.creds", "operator's machine"] {
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(text.contains("copy it there") && !text.contains("LoadCredential"), "{text}");
+        let under_systemd = Credentials { directory: folder.path().to_owned(), by_systemd: true };
+        let text = under_systemd.read("health.creds").unwrap_err().to_string();
+        assert!(text.contains("LoadCredential") && !text.contains("leafbox dev"), "{text}");
     }
 }
