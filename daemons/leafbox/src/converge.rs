@@ -1,10 +1,13 @@
 //! Making what runs equal to what is declared: accounts first, then the stores of this node.
 
-use std::{path::Path, time::SystemTime};
+use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use identity::{AccountChange, JwtSet, KeyStore, KeyStoreError, SignError, layout, push::PushOptions};
+use identity::{
+    AccountChange, KeyStore, KeyStoreError, Ledger, SignError, layout,
+    push::{InForce, PushOptions, PushReport},
+};
 use serde::Serialize;
 use settings::{Name, NodeRole, SYSTEM_ACCOUNT};
 use stores::{Applied, Clients};
@@ -41,14 +44,12 @@ pub struct Accounts {
     pub changes: Vec<AccountChange>,
     /// What is declared, and waits for the operator, since this machine cannot sign.
     pub waiting: Vec<AccountChange>,
-    /// Signed accounts that the servers do not have in force yet.
-    pub unpushed: Vec<Name>,
+    /// What is signed and not in force on every server yet.
+    pub unpushed: Vec<AccountChange>,
     /// Signed accounts that fleet.toml does not declare any more.
     pub undeclared: Vec<Name>,
     /// Why the servers could not be asked, where they could not.
     pub unknown: Option<String>,
-    #[serde(skip)]
-    signed: Option<JwtSet>,
 }
 
 impl Accounts {
@@ -67,55 +68,63 @@ pub async fn plan(session: &Session) -> Result<Plan> {
     Ok(Plan { accounts, stores, restart: drift::of(session)? })
 }
 
-/// What differs between the accounts in force and those declared.
+/// What differs between the accounts in force and those declared. Writes nothing and makes no key.
 pub async fn plan_accounts(session: &Session) -> Result<Accounts> {
-    let folder = session.settings.jwts_dir();
-    let previous = setup::previous(&folder)?;
+    let (folder, now) = (session.settings.jwts_dir(), SystemTime::now());
     let fleet = &session.settings.fleet;
-    let mut accounts = Accounts::default();
     let keys = KeyStore::open(&session.keys)?;
-    accounts.signed = if keys.has_operator() {
-        match (identity::sign(&keys, fleet, previous.as_ref(), SystemTime::now()), previous) {
-            (Ok(signed), previous) => {
-                accounts.changes = identity::changes(previous.as_ref(), &signed);
-                Some(signed)
-            }
-            // An account or role that is new in fleet.toml: apply makes its key, a plan makes none.
-            (Err(SignError::Keys(KeyStoreError::NoKey { .. })), Some(previous)) => {
-                accounts.changes = identity::needs_operator(&previous, fleet);
-                Some(previous)
-            }
-            (Err(error), _) => {
-                return Err(error).with_context(|| setup::cannot_sign(&folder, &session.keys));
-            }
-        }
-    } else {
-        let previous = previous.with_context(|| {
+    if !keys.has_operator() {
+        let signed = setup::previous(&folder)?.with_context(|| {
             format!(
                 "{} holds no account JWTs: get them from the operator's `leafbox apply --export`",
                 folder.display()
             )
         })?;
-        accounts.waiting = identity::needs_operator(&previous, fleet);
-        Some(previous)
-    };
-    if let Some(signed) = &accounts.signed {
-        accounts.undeclared = identity::undeclared(signed, fleet);
-        let creds = layout::system_creds(&session.keys);
-        let pushable = keys.has_operator() && creds.exists();
-        if pushable {
-            match session.connect(&creds, "leafbox plan").await {
-                Ok(client) => match identity::push::in_force(&client, signed, &push_options(session)).await {
-                    Ok(found) => {
-                        accounts.unpushed = found.differs_from(signed).into_iter().cloned().collect()
-                    }
-                    Err(error) => accounts.unknown = Some(error.to_string()),
-                },
-                Err(error) => accounts.unknown = Some(format!("{error:#}")),
-            }
+        let waiting = identity::needs_operator(&signed, fleet);
+        let undeclared = identity::undeclared(&signed, fleet);
+        return Ok(Accounts { waiting, undeclared, ..Accounts::default() });
+    }
+    let cannot = || setup::cannot_sign(&folder, &session.keys);
+    let (used, unknown) = ask_servers(session, &keys).await;
+    let set = used.as_ref().and_then(InForce::as_set);
+    let ledger = Ledger { in_force: set.as_ref(), ..Ledger::new(&keys, &folder) };
+    let previous = ledger.read(now).with_context(cannot)?;
+    let (changes, signed) = match (identity::sign(&keys, fleet, previous.as_ref(), now), previous) {
+        (Ok(signed), previous) => (identity::changes(previous.as_ref(), &signed), signed),
+        // An account or role that is new in fleet.toml: apply makes its key, a plan makes none.
+        (Err(SignError::Keys(KeyStoreError::NoKey { .. })), Some(previous)) => {
+            (identity::needs_operator(&previous, fleet), previous)
         }
+        (Err(error), _) => return Err(error).with_context(cannot),
+    };
+    let mut accounts = Accounts { changes, unknown, ..Accounts::default() };
+    accounts.undeclared = identity::undeclared(&signed, fleet);
+    if let Some(used) = &used {
+        accounts.unpushed = identity::changes_in_force(used, &signed);
     }
     Ok(accounts)
+}
+
+/// What the servers use of the accounts that are known here, or why they could not be asked.
+async fn ask_servers(session: &Session, keys: &KeyStore) -> (Option<InForce>, Option<String>) {
+    let asked = async {
+        let known = Ledger::new(keys, &session.settings.jwts_dir()).read(SystemTime::now())?;
+        let mut accounts: BTreeMap<Name, String> = BTreeMap::new();
+        for name in session.settings.fleet.all_accounts().into_keys() {
+            // One without a key is new, and no server has it.
+            if let Ok(key) = keys.account(&name) {
+                accounts.insert(name, key.public_key());
+            }
+        }
+        let known = known.into_iter().flat_map(|set| set.accounts);
+        accounts.extend(known.map(|(name, account)| (name, account.public_key)));
+        let client = session.connect(&layout::system_creds(&session.keys), "leafbox plan").await?;
+        anyhow::Ok(identity::push::in_force_of(&client, &accounts, &push_options(session)).await?)
+    };
+    match asked.await {
+        Ok(used) => (Some(used), None),
+        Err(error) => (None, Some(crate::explain(&error))),
+    }
 }
 
 /// What became of an apply.
@@ -124,7 +133,7 @@ pub struct Converged {
     /// What was signed and pushed.
     pub accounts: Accounts,
     /// How the push went, where one was needed.
-    pub push: Option<identity::push::PushReport>,
+    pub push: Option<PushReport>,
     /// The plan that was carried out.
     pub stores: stores::Plan,
     /// What became of it.
@@ -173,11 +182,7 @@ pub async fn converge(session: &Session) -> Result<Converged> {
     // Nothing is signed for a server that would then not take its stores.
     let healthy = ask_healthy(session).await?;
     let keys = KeyStore::open(&session.keys)?;
-    if keys.has_operator() {
-        identity::ensure_fleet_keys(&keys, &session.settings.fleet, SystemTime::now())?;
-    }
-    let accounts = plan_accounts(session).await?;
-    let push = push_accounts(session, &accounts).await?;
+    let (accounts, push) = converge_accounts(session, &keys).await?;
     let (clients, failures) = connect_stores(session).await;
     let mut stores = stores::plan(&session.settings.fleet, &session.settings.node, &clients).await;
     replace_failures(&mut stores, failures);
@@ -193,16 +198,34 @@ pub async fn ask_healthy(session: &Session) -> Result<stores::Healthy> {
     Ok(stores::Healthy::ask(reachable(address)).await?)
 }
 
-async fn push_accounts(session: &Session, accounts: &Accounts) -> Result<Option<identity::push::PushReport>> {
-    let Some(signed) = &accounts.signed else { return Ok(None) };
-    if accounts.changes.is_empty() && accounts.unpushed.is_empty() {
-        return Ok(None);
+/// Makes the keys that are missing, signs what changed, and pushes what is not in force.
+async fn converge_accounts(session: &Session, keys: &KeyStore) -> Result<(Accounts, Option<PushReport>)> {
+    if !keys.has_operator() {
+        return Ok((plan_accounts(session).await?, None));
     }
-    signed.write_dir(&session.settings.jwts_dir())?;
-    let creds = layout::system_creds(&session.keys);
-    let client = session.connect(&creds, "leafbox push").await?;
-    let report = identity::push::push(&client, signed, &push_options(session)).await?;
-    Ok(Some(report))
+    let (fleet, folder, now) = (&session.settings.fleet, session.settings.jwts_dir(), SystemTime::now());
+    identity::ensure_fleet_keys(keys, fleet, now)?;
+    let (used, unknown) = ask_servers(session, keys).await;
+    let set = used.as_ref().and_then(InForce::as_set);
+    let ledger = Ledger { in_force: set.as_ref(), ..Ledger::new(keys, &folder) };
+    let signed = ledger
+        .sign(now, |previous| identity::sign(keys, fleet, previous, now))
+        .with_context(|| setup::cannot_sign(&folder, &session.keys))?;
+    let mut accounts = Accounts {
+        changes: identity::changes(signed.previous.as_ref(), &signed.set),
+        undeclared: identity::undeclared(&signed.set, fleet),
+        unknown,
+        ..Accounts::default()
+    };
+    if let Some(used) = &used {
+        accounts.unpushed = identity::changes_in_force(used, &signed.set);
+    }
+    if accounts.changes.is_empty() && accounts.unpushed.is_empty() {
+        return Ok((accounts, None));
+    }
+    let client = session.connect(&layout::system_creds(&session.keys), "leafbox push").await?;
+    let report = identity::push::push(&client, &signed.set, &push_options(session)).await?;
+    Ok((accounts, Some(report)))
 }
 
 /// Which servers owe an answer: all of the hub, or this leaf alone.
@@ -214,21 +237,23 @@ fn push_options(session: &Session) -> PushOptions {
     PushOptions { expected, ..PushOptions::default() }
 }
 
-/// Signs what is declared and writes the JWTs into a folder; no server is asked or told.
-pub fn export(session: &Session, folder: &Path) -> Result<(usize, Vec<AccountChange>)> {
-    let keys = KeyStore::open(&session.keys)?;
-    let own = session.settings.jwts_dir();
-    let previous = setup::previous(&own)?;
+/// Signs what is declared and writes the JWTs into a folder; no server is told. What a running node
+/// uses is asked for, so that no revocation is missing where the signed JWTs were lost.
+pub async fn export(session: &Session, folder: &Path) -> Result<(usize, Vec<AccountChange>)> {
+    let (keys, fleet) = (KeyStore::open(&session.keys)?, &session.settings.fleet);
+    let (own, now) = (session.settings.jwts_dir(), SystemTime::now());
     let set = if keys.has_operator() {
-        identity::ensure_fleet_keys(&keys, &session.settings.fleet, SystemTime::now())?;
-        let signed = identity::sign(&keys, &session.settings.fleet, previous.as_ref(), SystemTime::now())?;
-        signed.write_dir(&own)?;
-        signed
+        identity::ensure_fleet_keys(&keys, fleet, now)?;
+        let used = if session.require_running().is_ok() { ask_servers(session, &keys).await.0 } else { None };
+        let in_force = used.as_ref().and_then(InForce::as_set);
+        let ledger = Ledger { keys: &keys, jwts: &own, copy: Some(folder), in_force: in_force.as_ref() };
+        ledger.sign(now, |previous| identity::sign(&keys, fleet, previous, now))?.set
     } else {
-        previous.context("this machine has neither the operator's keys nor signed JWTs: run this where the operator's keys are")?
+        let set = setup::previous(&own)?.context("this machine has neither the operator's keys nor signed JWTs: run this where the operator's keys are")?;
+        set.write_dir(folder)?;
+        set
     };
-    set.write_dir(folder)?;
-    Ok((set.accounts.len(), identity::needs_operator(&set, &session.settings.fleet)))
+    Ok((set.accounts.len(), identity::needs_operator(&set, fleet)))
 }
 
 /// A connection for every account with JetStream, and why some have none.

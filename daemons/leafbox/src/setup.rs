@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use identity::{JwtSet, JwtSetError, KeyStore, layout};
+use identity::{JwtSet, JwtSetError, KeyStore, Ledger, layout};
 use nats_conf::{Input, Link, Trust, TrustedAccount};
 use settings::{ByteSize, Listen, Name, NodeRole, Settings, node::Encryption, travel::link_denies};
 use tracing::{info, warn};
@@ -201,15 +201,14 @@ impl Setup {
 /// Makes the keys that are missing, signs what changed, and writes the JWTs beside them.
 fn sign(store: &KeyStore, settings: &Settings) -> Result<(JwtSet, bool)> {
     let created = identity::ensure_fleet_keys(store, &settings.fleet, SystemTime::now())?;
-    let folder = settings.jwts_dir();
-    let previous = previous(&folder)?;
-    let signed = identity::sign(store, &settings.fleet, previous.as_ref(), SystemTime::now())
+    let (folder, now) = (settings.jwts_dir(), SystemTime::now());
+    let signed = Ledger::new(store, &folder)
+        .sign(now, |previous| identity::sign(store, &settings.fleet, previous, now))
         .with_context(|| cannot_sign(&folder, store.path()))?;
-    let written = signed.write_dir(&folder)?;
-    if !written.is_empty() {
-        info!("signed {} account JWTs into {}", written.len(), folder.display());
+    if !signed.written.is_empty() {
+        info!("signed {} account JWTs into {}", signed.written.len(), folder.display());
     }
-    Ok((signed, !created.is_empty()))
+    Ok((signed.set, !created.is_empty()))
 }
 
 /// What an error in signing is about.

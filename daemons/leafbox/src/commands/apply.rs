@@ -13,7 +13,7 @@ use crate::{cli, converge, say, session::Session};
 /// When something failed or is refused, after everything else was done.
 pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()> {
     if let Some(folder) = &arguments.export {
-        return export(session, folder);
+        return export(session, folder).await;
     }
     session.require_running()?;
     let converged = converge::converge(session).await?;
@@ -72,8 +72,8 @@ pub(crate) async fn run(session: &Session, arguments: &cli::Apply) -> Result<()>
     Ok(())
 }
 
-fn export(session: &Session, folder: &Path) -> Result<()> {
-    let (accounts, waiting) = converge::export(session, folder)?;
+async fn export(session: &Session, folder: &Path) -> Result<()> {
+    let (accounts, waiting) = converge::export(session, folder).await?;
     say!(
         "wrote operator.jwt and {accounts} account JWTs to {}: public, for git and for `jwts` in node.toml",
         folder.display()

@@ -46,12 +46,13 @@ pub(crate) fn print_accounts(accounts: &converge::Accounts) {
     for change in &accounts.changes {
         say!("{}", line('~', change));
     }
-    for name in accounts
-        .unpushed
-        .iter()
-        .filter(|name| !accounts.changes.iter().any(|change| change.account == **name))
-    {
-        say!("~ {name} account: signed, and not in force on every server");
+    let is_told = |change: &AccountChange| accounts.changes.contains(change);
+    let unpushed: Vec<_> = accounts.unpushed.iter().filter(|change| !is_told(change)).collect();
+    for change in &unpushed {
+        say!("{}", line('~', change));
+    }
+    if !unpushed.is_empty() {
+        say!("  signed already, and not in force on every server: `leafbox apply` pushes it");
     }
     if !accounts.waiting.is_empty() {
         for change in &accounts.waiting {

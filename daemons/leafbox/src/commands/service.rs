@@ -3,7 +3,7 @@
 use std::{fs, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
-use identity::{KeyStore, layout};
+use identity::{KeyStore, Ledger, layout};
 use serde_json::json;
 use settings::{Name, Subject, fleet::Service};
 
@@ -13,7 +13,6 @@ use crate::{
     data::write_whole,
     say,
     session::Session,
-    setup,
     table::Table,
 };
 
@@ -112,10 +111,9 @@ fn creds(session: &Session, account: &str, name: &str) -> Result<()> {
 /// Makes the keys and creds that the fleet needs and that are missing, and signs what that changes.
 fn make_keys(session: &Session, keys: &KeyStore) -> Result<()> {
     let fleet = &session.settings.fleet;
-    identity::ensure_fleet_keys(keys, fleet, SystemTime::now())?;
-    let folder = session.settings.jwts_dir();
-    let previous = setup::previous(&folder)?;
-    identity::sign(keys, fleet, previous.as_ref(), SystemTime::now())?.write_dir(&folder)?;
+    let (folder, now) = (session.settings.jwts_dir(), SystemTime::now());
+    identity::ensure_fleet_keys(keys, fleet, now)?;
+    Ledger::new(keys, &folder).sign(now, |previous| identity::sign(keys, fleet, previous, now))?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
-use identity::{KeyStore, UserRequest};
+use identity::{KeyStore, Ledger, SignError, UserRequest};
 use settings::{Name, Span};
 
 use crate::{cli, data::write_whole, say, session::Session, setup};
@@ -80,8 +80,11 @@ fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, 
 fn revoke(session: &Session, account: &str, public_key: &str) -> Result<()> {
     let account: Name = account.parse().map_err(anyhow::Error::msg)?;
     let keys = KeyStore::open(&session.keys)?;
-    let set = identity::revoke(&keys, &signed(session)?, &account, public_key, SystemTime::now())?;
-    set.write_dir(&session.settings.jwts_dir())?;
+    let (folder, now) = (session.settings.jwts_dir(), SystemTime::now());
+    Ledger::new(&keys, &folder).sign(now, |known| match known {
+        Some(known) => identity::revoke(&keys, known, &account, public_key, now),
+        None => Err(SignError::UnknownAccount { account: account.clone() }),
+    })?;
     say!("signed: {public_key} of {account} is revoked; `leafbox apply` takes it to the servers");
     Ok(())
 }
