@@ -2,9 +2,10 @@
 //! allowed, and all else that its account speaks of must be refused.
 //!
 //! A publish probe is an empty message with the header `Leafbox-Auth-Test`, and with
-//! `Nats-Expected-Stream` naming a stream that does not exist, so that no stream stores it.
-//! Subjects that start with `$` are not published to: a probe of `$JS.API.STREAM.PURGE.X` would
-//! purge.
+//! `Nats-Expected-Stream` naming a stream that does not exist, so that no stream stores it. It goes
+//! to subjects with a token of its own in place of a wildcard. A subject that stands whole in the
+//! file is published to only where that must be refused: a service may act on it. Subjects that
+//! start with `$` are not published to at all: a probe of `$JS.API.STREAM.PURGE.X` would purge.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +24,8 @@ use tokio::sync::mpsc;
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(2);
 /// How long to listen for refusals that should not come, when no expected one follows them.
 const STRAY_DEADLINE: Duration = Duration::from_millis(250);
+/// The token that stands for a wildcard.
+const OWN_TOKEN: &str = "leafbox-auth-test";
 /// async-nats drops events past 128 that wait.
 const BATCH: usize = 32;
 
@@ -77,8 +80,7 @@ pub fn samples(account: &Account) -> BTreeSet<String> {
 
 /// A subject without wildcards that `pattern` covers.
 fn sample(pattern: &str) -> String {
-    let tokens =
-        pattern.split('.').map(|token| if matches!(token, "*" | ">") { "leafbox-auth-test" } else { token });
+    let tokens = pattern.split('.').map(|token| if matches!(token, "*" | ">") { OWN_TOKEN } else { token });
     tokens.collect::<Vec<_>>().join(".")
 }
 
@@ -127,8 +129,10 @@ pub async fn run(
     let planned: Vec<(Direction, &String, bool)> = [Direction::Publish, Direction::Subscribe]
         .into_iter()
         .flat_map(|direction| samples.iter().map(move |subject| (direction, subject)))
-        .filter(|(direction, subject)| *direction == Direction::Subscribe || !subject.starts_with('$'))
         .map(|(direction, subject)| (direction, subject, allows(role, direction, subject)))
+        .filter(|(direction, subject, declared)| {
+            *direction == Direction::Subscribe || is_harmless(subject, *declared)
+        })
         .collect();
     let mut seen = Refusals::default();
     let (allowed, denied): (Vec<_>, Vec<_>) = planned.iter().partition(|(_, _, declared)| *declared);
@@ -150,6 +154,11 @@ pub async fn run(
         allowed: !seen.contains(direction, subject),
     });
     Ok(probes.collect())
+}
+
+/// Whether an empty message may be published to a subject that is declared so.
+fn is_harmless(subject: &str, declared: bool) -> bool {
+    !subject.starts_with('$') && (!declared || subject.contains(OWN_TOKEN))
 }
 
 async fn send(client: &Client, direction: Direction, subject: &str) -> Result<()> {
@@ -231,6 +240,12 @@ mod tests {
             samples.contains("teacher.leafbox-auth-test") && samples.contains("leafbox-auth-test.undeclared")
         );
         assert!(samples.iter().all(|subject| !subject.contains(['*', '>'])));
+    }
+
+    #[test]
+    fn a_whole_subject_is_published_to_only_where_it_must_be_refused() {
+        assert!(is_harmless("orders.leafbox-auth-test", true) && is_harmless("billing.charge", false));
+        assert!(!is_harmless("billing.charge", true) && !is_harmless("$JS.API.STREAM.PURGE.X", false));
     }
 
     #[test]

@@ -263,6 +263,10 @@ pub enum User {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Auth {
     /// Connect as each service and try each permission both ways
+    ///
+    /// Publishes empty messages with the header Leafbox-Auth-Test, which no stream stores, to made-up
+    /// subjects under the declared wildcards. Subjects without a wildcard are published to only where
+    /// that must be refused.
     Test {
         /// Only this account
         #[arg(long)]
