@@ -52,10 +52,8 @@ async fn run(settings: &Settings) -> Result<()> {
     };
     let bound = Bound::of(settings)?;
     let credentials = Credentials::locate(&settings.data_dir());
-    let tls = node.nats.tls.client.as_ref().map(|tls| LocalTls {
-        cert: credentials.directory().join(&tls.cert),
-        key: credentials.directory().join(&tls.key),
-    });
+    let tls = node.nats.tls.client.as_ref();
+    let tls = tls.map(|tls| LocalTls::new(credentials.directory(), &tls.cert, tls.own()));
     let credentials = credentials.path("health.creds")?;
     let listener = http::bind(listen, "health.listen").await?;
     let scheme = if node.nats.tls.client.is_some() { "tls" } else { "nats" };

@@ -53,17 +53,10 @@ impl Session {
         Ok(format!("{scheme}://{}", reachable(address)))
     }
 
-    /// The authority that the client listener's certificate is checked against, where node.toml
-    /// names one.
-    pub fn client_ca(&self) -> Option<PathBuf> {
-        let tls = self.settings.node.nats.tls.client.as_ref()?;
-        Some(self.keys.join(tls.ca.as_ref().unwrap_or(&tls.cert)))
-    }
-
     /// How leafbox itself speaks TLS with this node's client listener.
     pub fn client_tls(&self) -> Option<runtime::LocalTls> {
         let tls = self.settings.node.nats.tls.client.as_ref()?;
-        Some(runtime::LocalTls { cert: self.keys.join(&tls.cert), key: self.keys.join(&tls.key) })
+        Some(runtime::LocalTls::new(&self.keys, &tls.cert, tls.own()))
     }
 
     /// Connects with a creds file, once: a command says what is wrong instead of waiting.

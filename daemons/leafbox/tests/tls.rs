@@ -69,12 +69,18 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// The TLS of a listener in node.toml.
+    /// The TLS of a listener in node.toml. leafbox has a certificate of its own where clients do.
     fn listener(&self, name: &str, certificate: &str, verify: bool) -> String {
         let [cert, key] = ["pem", "key"].map(|kind| self.file(&format!("{certificate}.{kind}")));
         let ca = self.file("ca.pem");
         let ca = if verify { format!("ca = {ca:?}\nverify = true\n") } else { String::new() };
-        format!("[nats.tls.{name}]\ncert = {cert:?}\nkey = {key:?}\n{ca}")
+        let own = if verify && name == "client" {
+            let [cert, key] = ["own.pem", "own.key"].map(|file| self.file(file));
+            format!("own_cert = {cert:?}\nown_key = {key:?}\n")
+        } else {
+            String::new()
+        };
+        format!("[nats.tls.{name}]\ncert = {cert:?}\nkey = {key:?}\n{ca}{own}")
     }
 }
 
@@ -130,6 +136,7 @@ async fn clients_show_a_certificate_where_the_listener_asks_for_one() {
     let authority = Authority::new("fleet");
     authority.issue("node");
     authority.issue("till");
+    authority.issue("own");
     let tls = authority.listener("client", "node", true);
     let place = Place::new(&format!("name = \"school-1\"\nnats.websocket = \"off\"\n{PORTS}\n{tls}"), FLEET);
     let node = place.start(&["dev"]);

@@ -2,7 +2,10 @@
 //!
 //! Its certificate is made for the name that clients outside use, and a daemon beside it connects
 //! to a loopback address. The daemon has the certificate's file at hand, so it accepts exactly that
-//! certificate, whatever names stand in it, and shows it as its own where the listener asks for one.
+//! certificate, whatever names stand in it.
+//!
+//! Where the listener asks clients for a certificate, the daemon shows one of its own: the server's
+//! is made for a server, and its authority is seldom the clients'.
 
 use std::{
     io,
@@ -17,36 +20,50 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
-/// The certificate and key of the node's own client listener, PEM.
+use crate::credentials;
+
+/// How this node's own daemons speak with its client listener.
 #[derive(Clone, Debug)]
 pub struct LocalTls {
-    /// The certificate chain.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
+    server: PathBuf,
+    own: Option<(PathBuf, PathBuf)>,
 }
 
 impl LocalTls {
+    /// A listener with the certificate `server`, PEM, that is shown the certificate and key `own`
+    /// where it asks for one. Names are of files in the `credentials` directory.
+    pub fn new(credentials: &Path, server: &Path, own: Option<(&Path, &Path)>) -> Self {
+        let own = own.map(|(cert, key)| (credentials.join(cert), credentials.join(key)));
+        Self { server: credentials.join(server), own }
+    }
+
     /// A client configuration that accepts only this certificate.
     ///
     /// # Errors
-    /// When a file cannot be read, or is not PEM, or the two do not belong together.
+    /// When a file cannot be read, is not PEM, or is a key that others can read, and when the own
+    /// certificate and key do not belong together.
     pub fn config(&self) -> io::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.cert)
-            .and_then(Iterator::collect)
-            .map_err(|error| named(&self.cert, error))?;
-        let own = chain.first().cloned().ok_or_else(|| named(&self.cert, "it holds no certificate"))?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| named(&self.key, error))?;
-        let verifier = OnlyThis { certificate: own, algorithms: provider.signature_verification_algorithms };
-        ClientConfig::builder_with_provider(provider)
+        let certificate = chain(&self.server)?.swap_remove(0);
+        let verifier = OnlyThis { certificate, algorithms: provider.signature_verification_algorithms };
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| named(&self.key, error))
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let Some((cert, key_file)) = &self.own else { return Ok(builder.with_no_client_auth()) };
+        credentials::check(key_file).map_err(io::Error::other)?;
+        let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| named(key_file, error))?;
+        builder.with_client_auth_cert(chain(cert)?, key).map_err(|error| named(key_file, error))
     }
+}
+
+/// The certificates in a file: at least one.
+fn chain(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| named(path, error))?;
+    if chain.is_empty() { Err(named(path, "it holds no certificate")) } else { Ok(chain) }
 }
 
 fn named(path: &Path, error: impl std::fmt::Display) -> io::Error {

@@ -1,6 +1,6 @@
 //! `node.toml`: this machine, its addresses, limits and daemons.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,9 +163,23 @@ pub struct Tls {
     /// Whether the other side must show a certificate that `ca` signed.
     #[serde(default)]
     pub verify: bool,
+    /// With `verify` under `[nats.tls.client]` only: the certificate chain, PEM, that leafbox's own
+    /// daemons and commands show. `ca` must have signed it, for client authentication.
+    #[serde(default)]
+    pub own_cert: Option<PathBuf>,
+    /// The private key of `own_cert`, PEM.
+    #[serde(default)]
+    pub own_key: Option<PathBuf>,
     /// The oldest TLS version that is spoken.
     #[serde(default)]
     pub min_version: TlsVersion,
+}
+
+impl Tls {
+    /// The certificate that leafbox itself shows at this listener, and its key.
+    pub fn own(&self) -> Option<(&Path, &Path)> {
+        self.own_cert.as_deref().zip(self.own_key.as_deref())
+    }
 }
 
 /// A version of TLS.

@@ -2,6 +2,12 @@
 //!
 //! The file format is the one that `nats context save` writes
 //! (github.com/nats-io/jsm.go/natscontext); unknown keys are left out, not set empty.
+//!
+//! Where the client listener speaks TLS, `ca` is the listener's own certificate: Go trusts one that
+//! is given as a root as it stands, and node.toml knows no authority of it (`ca` there is the
+//! clients'). Where the listener asks for a certificate, `cert` and `key` are leafbox's own: they
+//! let a connection in and say nothing of who it is, which is the creds file's part. They are this
+//! machine's; another one needs a certificate made for it.
 
 use std::{env, fs, os::unix::fs::DirBuilderExt, path::PathBuf};
 
@@ -19,6 +25,7 @@ pub(crate) fn run(session: &Session, arguments: &cli::Context) -> Result<()> {
         .create(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let url = session.client_url()?;
+    let tls = tls_files(session)?;
     let mut written = Vec::new();
     for (account, declared) in &session.settings.fleet.accounts {
         if arguments.account.as_deref().is_some_and(|only| only != account.as_str()) {
@@ -39,8 +46,8 @@ pub(crate) fn run(session: &Session, arguments: &cli::Context) -> Result<()> {
                 "url": url,
                 "creds": creds,
             });
-            if let Some(ca) = session.client_ca() {
-                context["ca"] = json!(ca);
+            for (key, file) in &tls {
+                context[key] = json!(file);
             }
             write_whole(&folder.join(format!("{name}.json")), &serde_json::to_vec_pretty(&context)?, 0o600)?;
             written.push(name);
@@ -62,6 +69,14 @@ pub(crate) fn run(session: &Session, arguments: &cli::Context) -> Result<()> {
         say!("try: nats --context {first} rtt");
     }
     Ok(())
+}
+
+/// The files that `nats` speaks TLS with, by their names in a context.
+fn tls_files(session: &Session) -> Result<Vec<(&'static str, PathBuf)>> {
+    let Some(tls) = &session.settings.node.nats.tls.client else { return Ok(Vec::new()) };
+    let own = tls.own().map(|(cert, key)| [("cert", cert), ("key", key)]);
+    let files = std::iter::once(("ca", tls.cert.as_path())).chain(own.into_iter().flatten());
+    files.map(|(name, file)| Ok((name, std::path::absolute(session.keys.join(file))?))).collect()
 }
 
 /// Where `nats` looks: `$XDG_CONFIG_HOME/nats/context`, else `~/.config/nats/context`.

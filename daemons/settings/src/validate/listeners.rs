@@ -21,7 +21,9 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
     let listeners = listeners(node);
     shared_addresses(&listeners, findings);
     for (key, tls) in all_tls(node) {
-        check_tls(tls, &KeyPath::of(["nats", "tls", key]), findings);
+        let path = KeyPath::of(["nats", "tls", key]);
+        check_tls(tls, &path, findings);
+        own_certificate(tls, key == "client", &path, findings);
     }
     for (key, listen, why, usual) in [
         // nats-server has no way to turn it off: without an address it would listen on all of them.
@@ -180,13 +182,55 @@ fn check_tls(tls: &Tls, path: &KeyPath, findings: &mut Findings) {
             "keep the private key in a file of its own, mode 0600",
         );
     }
-    for (key, file) in [("cert", Some(&tls.cert)), ("key", Some(&tls.key)), ("ca", tls.ca.as_ref())] {
+    for (key, file) in [
+        ("cert", Some(&tls.cert)),
+        ("key", Some(&tls.key)),
+        ("ca", tls.ca.as_ref()),
+        ("own_cert", tls.own_cert.as_ref()),
+        ("own_key", tls.own_key.as_ref()),
+    ] {
         if let Some(file) = file {
             credential(file, &path.key(key), findings);
         }
     }
-    if in_nix_store(&tls.key) {
-        secret_in_store(&path.key("key"), findings);
+    for (key, file) in [("key", Some(&tls.key)), ("own_key", tls.own_key.as_ref())] {
+        if file.is_some_and(|file| in_nix_store(file)) {
+            secret_in_store(&path.key(key), findings);
+        }
+    }
+}
+
+/// leafbox's daemons are clients too: a client listener that asks for certificates asks them. The
+/// server's own certificate is none for a client, and often of another authority.
+fn own_certificate(tls: &Tls, is_client_listener: bool, path: &KeyPath, findings: &mut Findings) {
+    let keys = [("own_cert", tls.own_cert.is_some()), ("own_key", tls.own_key.is_some())];
+    if !is_client_listener || !tls.verify {
+        for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+            let (why, remedy) = if is_client_listener {
+                ("nobody is asked for a certificate here", "add verify = true and `ca`, or remove it")
+            } else {
+                ("leafbox's own daemons only come in through the client listener", "remove it")
+            };
+            findings.error(path.key(key), why, remedy);
+        }
+    } else if keys.iter().all(|(_, is_set)| !is_set) {
+        findings.error(
+            path.key("verify"),
+            "leafbox's own daemons would be locked out: they have no certificate to show",
+            "add `own_cert` and `own_key`, a client certificate that `ca` signed",
+        );
+    } else if let [(set, true), (missing, false)] | [(missing, false), (set, true)] = keys {
+        findings.error(
+            path.key(set),
+            format!("`{set}` needs `{missing}`"),
+            format!("add `{missing} = \"…\"`"),
+        );
+    } else if tls.own_cert == tls.own_key {
+        findings.error(
+            path.key("own_key"),
+            "the certificate and its key are one file",
+            "keep the private key in a file of its own, mode 0600",
+        );
     }
 }
 

@@ -51,8 +51,8 @@ fn listeners() {
 fn tls() {
     node(&[
         (
-            "[nats.tls.client]\ncert = \"a.crt\"\nkey = \"a.key\"\nverify = true\n",
-            "5  nats.tls.client.verify = true",
+            "[nats.tls.websocket]\ncert = \"a.crt\"\nkey = \"a.key\"\nverify = true\n",
+            "5  nats.tls.websocket.verify = true",
             "no authority",
             "add `ca",
         ),
@@ -75,6 +75,40 @@ fn tls() {
             "verify = true",
         ),
     ]);
+}
+
+/// With `verify` leafbox's own daemons showed the server's certificate, and were refused.
+#[test]
+fn a_client_listener_that_asks_for_certificates_needs_one_for_leafbox() {
+    let client = "[nats.tls.client]\ncert = \"a.crt\"\nkey = \"a.key\"\n";
+    let (ca, own) = ("ca = \"ca.crt\"\nverify = true\n", "own_cert = \"o.crt\"\nown_key = \"o.key\"\n");
+    told_once(
+        File::Node,
+        &format!("{NODE}{client}"),
+        &[
+            (ca, "6  nats.tls.client.verify = true", "locked out", "add `own_cert` and `own_key`"),
+            (
+                "ca = \"ca.crt\"\nverify = true\nown_cert = \"o.crt\"\n",
+                "7  nats.tls.client.own_cert",
+                "`own_cert` needs `own_key`",
+                "add `own_key",
+            ),
+            (
+                "ca = \"ca.crt\"\nverify = true\nown_cert = \"o.crt\"\nown_key = \"/nix/store/x/o.key\"\n",
+                "8  nats.tls.client.own_key",
+                "Nix store",
+                "LoadCredential",
+            ),
+            ("own_key = \"o.key\"\n", "5  nats.tls.client.own_key", "nobody is asked", "add verify = true"),
+        ],
+    );
+    told_once(
+        File::Node,
+        &format!("{NODE}[nats.tls.websocket]\ncert = \"a.crt\"\nkey = \"a.key\"\n{ca}"),
+        &[("own_cert = \"o.crt\"\n", "7  nats.tls.websocket.own_cert", "client listener", "remove it")],
+    );
+    let websocket = client.replace("client", "websocket");
+    right(File::Node, NODE, &[&format!("{client}{ca}{own}"), &format!("{websocket}{ca}"), client]);
 }
 
 #[test]
