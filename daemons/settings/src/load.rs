@@ -75,6 +75,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     problems.append(&mut found);
     problems.append(&mut overrides::apply(&mut node_document, &variables));
     let mut node = decoded(&node_document, decode::node);
+    if let Some(node) = &mut node.value {
+        program_of_environment(node, &sources.environment);
+    }
     problems.append(&mut node.problems);
 
     let fleet_file = match &node.value {
@@ -115,6 +118,18 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
             warnings: problems.0,
         }),
         _ => Err(problems),
+    }
+}
+
+/// Who sets `LEAFBOX_NATS_SERVER` in a shell names a program as seen from there; in `.env` it is
+/// seen from that file's folder, as in `node.toml`.
+fn program_of_environment(node: &mut Node, environment: &[(String, String)]) {
+    let is_set = environment.iter().any(|(name, _)| name == "LEAFBOX_NATS_SERVER");
+    if is_set
+        && let Some(program) = node.nats_server.as_mut().filter(|program| program.components().count() > 1)
+        && let Ok(absolute) = std::path::absolute(&*program)
+    {
+        *program = absolute;
     }
 }
 

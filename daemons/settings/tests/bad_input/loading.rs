@@ -162,3 +162,17 @@ fn warnings_do_not_stop_anything() {
     assert_eq!(loaded.warnings.len(), 1);
     assert_eq!((loaded.warnings[0].line, &*loaded.warnings[0].path), (Some(2), "nats.client"));
 }
+
+/// A program named in a shell was looked for in the folder of node.toml.
+#[test]
+fn a_program_named_by_the_environment_is_seen_from_the_working_directory() {
+    let folder = Folder::new("name = \"l-1\"\n", GOOD_FLEET);
+    let program = |environment: &[(&str, &str)]| {
+        folder.load(environment).unwrap().settings.nats_server().unwrap().to_owned()
+    };
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(program(&[("LEAFBOX_NATS_SERVER", "bin/nats-server")]), here.join("bin/nats-server"));
+    assert_eq!(program(&[("LEAFBOX_NATS_SERVER", "nats-server")]), Path::new("nats-server"), "left to PATH");
+    fs::write(folder.path().join(".env"), "LEAFBOX_NATS_SERVER=bin/nats-server\n").unwrap();
+    assert_eq!(program(&[]), folder.path().join("bin/nats-server"));
+}
