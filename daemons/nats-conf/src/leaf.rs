@@ -4,7 +4,7 @@ use settings::node::Uplink;
 
 use crate::{
     Input,
-    listeners::{resolve, tls},
+    listeners::{min_version, resolve, tls},
     text::Block,
 };
 
@@ -15,6 +15,9 @@ pub(crate) fn listener(root: &mut Block, input: &Input<'_>) {
     root.blank();
     root.block("leafnodes", |leafnodes| {
         leafnodes.address("listen", address);
+        if let Some(advertise) = &nats.leaf_advertise {
+            leafnodes.text("advertise", advertise);
+        }
         tls(leafnodes, input, nats.tls.leaf.as_ref());
     });
 }
@@ -47,7 +50,8 @@ pub(crate) fn remotes(root: &mut Block, input: &Input<'_>) {
 }
 
 fn uplink_tls(remote: &mut Block, input: &Input<'_>, uplink: &Uplink) {
-    if uplink.ca.is_none() && uplink.cert.is_none() {
+    // A block alone makes nats-server insist on TLS, which a link in clear must not have.
+    if !uplink.is_tls() {
         return;
     }
     remote.block("tls", |block| {
@@ -57,5 +61,6 @@ fn uplink_tls(remote: &mut Block, input: &Input<'_>, uplink: &Uplink) {
                 block.path(key, &resolve(input, file));
             }
         }
+        min_version(block, uplink.min_version);
     });
 }

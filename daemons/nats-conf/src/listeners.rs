@@ -39,6 +39,9 @@ pub(crate) fn websocket(root: &mut Block, input: &Input<'_>) {
     root.block("websocket", |websocket| {
         websocket.address("listen", address);
         websocket.word("compression", "true");
+        if !nats.websocket_origins.is_empty() {
+            websocket.list("allowed_origins", &nats.websocket_origins);
+        }
         match &nats.tls.websocket {
             Some(files) => tls(websocket, input, Some(files)),
             None => websocket.word("no_tls", "true"),
@@ -67,12 +70,16 @@ pub(crate) fn tls(block: &mut Block, input: &Input<'_>, files: Option<&Tls>) {
         if files.verify {
             tls.word("verify", "true");
         }
-        let version = match files.min_version {
-            TlsVersion::V1_2 => "1.2",
-            TlsVersion::V1_3 => "1.3",
-        };
-        tls.text("min_version", version);
+        min_version(tls, files.min_version);
     });
+}
+
+pub(crate) fn min_version(tls: &mut Block, version: TlsVersion) {
+    let version = match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    };
+    tls.text("min_version", version);
 }
 
 /// A path as node.toml means it: absolute, or a file in the credentials directory.

@@ -63,6 +63,7 @@ tags = ["van", "quo\"ted"]
 client = "0.0.0.0:4222"
 client_advertise = "shop-1.example.net:4222"
 websocket = "[::]:9222"
+websocket_origins = ["https://app.example.net", "http://localhost:3000"]
 mqtt = "127.0.0.1:0"
 max_connections = 500
 max_payload = "2MiB"
@@ -74,6 +75,8 @@ cert = "client.crt"
 key = "client.key"
 ca = "ca.crt"
 verify = true
+own_cert = "own.crt"
+own_key = "own.key"
 [nats.tls.websocket]
 cert = "client.crt"
 key = "client.key"
@@ -90,6 +93,7 @@ urls = ["tls://hub-1.example.net:7422", "tls://hub-2.example.net:7422"]
 ca = "ca.crt"
 cert = "client.crt"
 key = "client.key"
+min_version = "1.2"
 "#;
 
 const HUB: &str = r#"
@@ -99,6 +103,7 @@ region = "ams"
 [nats]
 client = "[::]:4222"
 leaf = "[::]:7422"
+leaf_advertise = "hub.example.net:7422"
 route = "[::]:6222"
 websocket = "off"
 [nats.tls.leaf]
@@ -129,13 +134,45 @@ websocket = "127.0.0.1:0"
 urls = ["nats-leaf://127.0.0.1:7422"]
 "#;
 
-fn cases() -> [(&'static str, &'static str, &'static str); 5] {
+const ALL_OFF: &str = r#"
+name = "shop-1"
+nats.websocket = "off"
+nats.mqtt = "off"
+health.listen = "off"
+jetstream.encryption = "off"
+uplink.urls = ["nats-leaf://127.0.0.1:7422", "nats://127.0.0.1:7423"]
+"#;
+
+const IPV6: &str = r#"
+name = "shop-1"
+[nats]
+client = "[::1]:4222"
+monitoring = "[::1]:0"
+websocket = "[fd00::1]:9222"
+mqtt = "[::]:1883"
+[uplink]
+urls = ["wss://[fd00::2]:443"]
+"#;
+
+const HUB_ALL_OFF: &str = r#"
+name = "hub-1"
+role = "hub"
+[nats]
+websocket = "off"
+leaf = "off"
+route = "off"
+"#;
+
+fn cases() -> [(&'static str, &'static str, &'static str); 8] {
     [
         ("leaf_alone", FLEET, ALONE),
         ("leaf_with_everything", FLEET, EVERYTHING),
         ("leaf_any_port", FLEET, ANY_PORT),
         ("hub_of_three", FLEET, HUB),
         ("hub_alone", LONE_HUB_FLEET, LONE_HUB),
+        ("leaf_with_all_off", FLEET, ALL_OFF),
+        ("leaf_on_ipv6", FLEET, IPV6),
+        ("hub_with_all_off", LONE_HUB_FLEET, HUB_ALL_OFF),
     ]
 }
 

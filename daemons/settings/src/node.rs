@@ -50,7 +50,8 @@ pub struct Node {
     /// file; `<data>/jwts` when left out.
     #[serde(default)]
     pub jwts: Option<PathBuf>,
-    /// The nats-server program; looked for on PATH, else fetched, when left out.
+    /// The nats-server program, relative to this file, or to the working directory when the
+    /// environment sets it; looked for on PATH, else fetched, when left out.
     #[serde(default)]
     pub nats_server: Option<PathBuf>,
     /// What nats-server listens on, and its limits.
@@ -84,18 +85,27 @@ fn default_data() -> PathBuf {
 pub struct Nats {
     /// Clients; leafbox itself needs it, so it cannot be off.
     pub client: Listen,
-    /// HTTP monitoring; leafbox itself needs it, so it cannot be off.
+    /// HTTP monitoring, on loopback only: it has no login and no TLS. leafbox itself needs it, so it
+    /// cannot be off.
     pub monitoring: Listen,
     /// Clients over websocket.
     pub websocket: Listen,
     /// MQTT clients.
     pub mqtt: Listen,
+    /// The origins whose web pages browsers may connect from, such as
+    /// `"https://app.example.net"`; every page's when empty. Only browsers tell an origin: the
+    /// login is the creds, and this is a second fence. There is no key for "the same origin":
+    /// nats-server serves no pages, so that no page has its origin.
+    pub websocket_origins: Vec<String>,
     /// Leaf nodes that join this hub node.
     pub leaf: Listen,
     /// Routes from the other hub nodes.
     pub route: Listen,
     /// The `host:port` that clients are told to use, when it differs from `client`.
     pub client_advertise: Option<String>,
+    /// The `host:port` that leaf nodes are told to use, when it differs from `leaf`, as behind
+    /// Fly's proxy. leafbox's own leaves keep to their `uplink.urls`.
+    pub leaf_advertise: Option<String>,
     /// Client connections at once.
     pub max_connections: u32,
     /// Largest message.
@@ -117,9 +127,11 @@ impl Default for Nats {
             monitoring: Listen::loopback(8222),
             websocket: Listen::loopback(9222),
             mqtt: Listen::Off,
+            websocket_origins: Vec::new(),
             leaf: Listen::loopback(7422),
             route: Listen::loopback(6222),
             client_advertise: None,
+            leaf_advertise: None,
             max_connections: 10_000,
             max_payload: ByteSize::mib(1),
             ping_interval: Span::seconds(10),
@@ -133,7 +145,7 @@ impl Default for Nats {
 /// TLS of each listener; a listener left out speaks plainly.
 ///
 /// Monitoring has none: nats-server would serve it with the clients' certificate and without any
-/// login, so it belongs on loopback, and `health.listen` is what the outside may ask.
+/// login, so it stays on loopback, and `health.listen` is what the outside may ask.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenerTls {
@@ -277,6 +289,17 @@ pub struct Uplink {
     pub cert: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
+    /// The oldest TLS version that is spoken with the hub, where the link is encrypted.
+    pub min_version: TlsVersion,
+}
+
+impl Uplink {
+    /// Whether the link is sure to speak TLS. nats-server speaks it with all URLs as soon as one of
+    /// them, or a certificate file, says so.
+    pub fn is_tls(&self) -> bool {
+        let says_so = |url: &String| url.starts_with("tls://") || url.starts_with("wss://");
+        self.ca.is_some() || self.cert.is_some() || self.urls.iter().any(says_so)
+    }
 }
 
 /// A hub node's way to the other hub nodes.

@@ -8,7 +8,7 @@ use super::{
     machine::in_nix_store,
 };
 use crate::{
-    node::{Cluster, Node, NodeRole, Uplink},
+    node::{Cluster, Node, NodeRole, TlsVersion, Uplink},
     path::KeyPath,
 };
 
@@ -83,6 +83,13 @@ fn uplink(uplink: &Uplink, findings: &mut Findings) {
         if let Some(file) = file {
             credential(file, &path.key(key), findings);
         }
+    }
+    if uplink.min_version != TlsVersion::default() && !uplink.is_tls() && !uplink.urls.is_empty() {
+        findings.warn(
+            path.key("min_version"),
+            "no URL asks for TLS, so that this does nothing",
+            "write the URLs with tls:// or wss://, or remove it",
+        );
     }
     if uplink.key.as_deref().is_some_and(in_nix_store) {
         secret_in_store(&path.key("key"), findings);

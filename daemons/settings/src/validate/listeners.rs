@@ -42,8 +42,10 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
         exposed(node, listener, findings);
     }
     roles(node, findings);
+    origins(node, findings);
     for (key, address) in [
         ("nats.client_advertise", &node.nats.client_advertise),
+        ("nats.leaf_advertise", &node.nats.leaf_advertise),
         ("cluster.advertise", &node.cluster.advertise),
     ] {
         if let Some(address) = address
@@ -116,10 +118,10 @@ fn exposed(node: &Node, listener: &Listener<'_>, findings: &mut Findings) {
     }
     match listener.what {
         "routes" => routes_exposed(node, listener, findings),
-        "monitoring" => findings.warn(
+        "monitoring" => findings.error(
             listener.path.clone(),
-            "monitoring has no login, and tells who is connected and what is stored",
-            "keep it on 127.0.0.1; `health.listen` is for others to ask",
+            "monitoring has no login, and tells who is connected, from where, and what is stored",
+            "write \"127.0.0.1:8222\"; `health.listen` is for others to ask",
         ),
         what if listener.tls.is_none() => {
             let table = listener.path.to_string().replace("nats.", "nats.tls.");
@@ -259,6 +261,13 @@ fn roles(node: &Node, findings: &mut Findings) {
         return;
     }
     let (nats, default) = (&node.nats, crate::node::Nats::default());
+    if nats.leaf_advertise.is_some() {
+        findings.error(
+            KeyPath::of(["nats", "leaf_advertise"]),
+            "only a hub node takes leaf nodes, and this is a leaf",
+            "remove it, or write role = \"hub\"",
+        );
+    }
     let hub_only = [
         ("leaf", nats.leaf, default.leaf, nats.tls.leaf.is_some()),
         ("route", nats.route, default.route, nats.tls.route.is_some()),
@@ -276,6 +285,29 @@ fn roles(node: &Node, findings: &mut Findings) {
                 KeyPath::of(["nats", "tls", key]),
                 "only a hub node listens here, and this is a leaf",
                 "remove it, or write role = \"hub\"",
+            );
+        }
+    }
+}
+
+/// A browser sends `scheme://host[:port]`, and nats-server compares just these.
+fn origins(node: &Node, findings: &mut Findings) {
+    let path = KeyPath::of(["nats", "websocket_origins"]);
+    if node.nats.websocket == Listen::Off && !node.nats.websocket_origins.is_empty() {
+        findings.error(
+            path,
+            "`nats.websocket` is off, so that nobody comes from anywhere",
+            "remove it, or give `nats.websocket` an address",
+        );
+        return;
+    }
+    for (index, origin) in node.nats.websocket_origins.iter().enumerate() {
+        let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        if !authority.is_some_and(|authority| is_host(authority) || is_host_and_port(authority)) {
+            findings.error(
+                path.index(index),
+                "an origin is a scheme, a host and perhaps a port, and nothing more",
+                "write it as the browser shows it, such as \"https://app.example.net\"",
             );
         }
     }

@@ -32,16 +32,31 @@ fn listeners() {
         (
             "nats.monitoring = \"0.0.0.0:8222\"\n",
             "2  nats.monitoring",
-            "warning: monitoring has no login",
-            "127.0.0.1",
+            "monitoring has no login",
+            "`health.listen` is for others",
         ),
         ("nats.leaf = \"127.0.0.1:7000\"\n", "2  nats.leaf", "only a hub node", "role = \"hub\""),
+        ("nats.leaf_advertise = \"h:7422\"\n", "2  nats.leaf_advertise", "only a hub node", "role = \"hub\""),
+        (
+            "nats.websocket_origins = [\"https://a.example.net\", \"https://a.example.net/app\"]\n",
+            "2  nats.websocket_origins[1]",
+            "a scheme, a host and perhaps a port",
+            "\"https://app.example.net\"",
+        ),
+        ("nats.websocket_origins = [\"*\"]\n", "2  nats.websocket_origins[0]", "a scheme", "as the browser"),
+        (
+            "nats.websocket_origins = [\"http://a\"]\nnats.websocket = \"off\"\n",
+            "2  nats.websocket_origins",
+            "`nats.websocket` is off",
+            "remove it",
+        ),
         ("nats.client_advertise = \"hub\"\n", "2  nats.client_advertise", "not a host and port", ":4222"),
     ]);
     right(
         File::Node,
         NODE,
         &[
+            "nats.websocket_origins = [\"http://localhost:3000\", \"https://app.example.net\", \"http://[::1]:80\"]\n",
             "[nats]\nclient = \"127.0.0.1:0\"\nwebsocket = \"127.0.0.1:0\"\nmqtt = \"127.0.0.2:9222\"\nleaf = \"off\"\n",
         ],
     );
@@ -136,6 +151,12 @@ fn links() {
             "add `cert",
         ),
         (
+            "uplink = { urls = [\"nats-leaf://127.0.0.1:7422\"], min_version = \"1.2\" }\n",
+            "2  uplink.min_version",
+            "warning: no URL asks for TLS",
+            "tls://",
+        ),
+        (
             "cluster.routes = [\"nats-route://h-2:6222\"]\n",
             "2  cluster",
             "only a hub node is in a cluster",
@@ -179,6 +200,7 @@ fn links() {
         File::Node,
         NODE,
         &[
+            "uplink = { urls = [\"tls://h\"], min_version = \"1.2\" }\n",
             "uplink.urls = [\"nats://127.0.0.1:7422\", \"wss://hub.example.net/leaf\", \"tls://[fd00::1]:7422\"]\n",
         ],
     );
