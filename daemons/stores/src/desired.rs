@@ -114,7 +114,8 @@ fn stores(fleet: &Fleet, node: &Node, account: &Account) -> Vec<DesiredStore> {
     stores
 }
 
-fn copies_others(config: &Config) -> bool {
+/// Whether it is a mirror, or gathers from others.
+pub(crate) fn copies_others(config: &Config) -> bool {
     !diff::is_absent(config.get("mirror")) || !diff::is_absent(config.get("sources"))
 }
 

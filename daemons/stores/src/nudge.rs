@@ -5,8 +5,13 @@
 //!
 //! A source begins anew when it is taken out and put back: since 2.15 nats-server keeps the position
 //! of every source beside the messages, so it goes on where it was. A mirror begins anew with any
-//! update of its stream, so it gets one that changes nothing but a mark in the metadata; only when
-//! its last request was lost does it first wait the rest of 30 s, whatever is done.
+//! update of its stream, so it gets one that changes nothing but a mark in the metadata.
+//!
+//! Taking out and putting back are two writes, and any hub node may be at it, or end between them.
+//! So what is put back is what is declared, never what was read; the first write already bears the
+//! mark by which others leave the stream alone for a while; and whoever comes after that while puts
+//! back what is missing before anything else. A stream that was applied from another declaration
+//! than this node's is not touched: this node cannot know what belongs there.
 
 use std::{
     collections::BTreeMap,
@@ -15,16 +20,17 @@ use std::{
 
 use serde_json::{Value, json};
 use settings::{Fleet, Name, Node};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::{
     api::{Api, StreamInfo},
-    desired::{OWNER, desired},
+    desired::{OWNER, copies_others, desired},
     diff::{self, NUDGED},
     error::Error,
     plan::Clients,
-    status::{domain, origins},
+    status::{Origin, domain, origins},
+    wire::Config,
 };
 
 /// How long another domain may take to say that it is there.
@@ -44,19 +50,30 @@ pub struct Nudge {
     pub domains: Vec<String>,
 }
 
-/// Wakes the mirrors and sources of this node that sleep although their origin can be reached.
+/// Distance between the hub's nodes, so that the first has claimed a stream when the next one looks.
+const STAGGER: Duration = Duration::from_millis(150);
+
+/// Wakes the mirrors and sources of this node that sleep although their origin can be reached, and
+/// puts back sources that a nudge which was broken off has left out.
 ///
 /// To be called when an uplink comes back, and by a hub, which learns of a leaf's return only by
-/// asking, every few seconds. It may be called at any time and rate: nothing is woken again before
-/// it had time to get going. An account that fails is skipped, with its error.
+/// asking, every few seconds. It may be called at any time and rate, by several nodes at once:
+/// nothing is woken again before it had time to get going. An account that fails is skipped, with
+/// its error.
 pub async fn nudge(fleet: &Fleet, node: &Node, clients: &Clients) -> (Vec<Nudge>, Vec<Error>) {
     let (mut nudges, mut errors) = (Vec::new(), Vec::new());
+    let turn = fleet.nodes.hub.iter().position(|name| *name == node.name).unwrap_or_default();
+    let stagger = STAGGER * u32::try_from(turn).unwrap_or_default();
     for account in desired(fleet, node) {
-        let copies = account.stores.iter().any(|store| {
-            !diff::is_absent(store.config.get("mirror")) || !diff::is_absent(store.config.get("sources"))
-        });
-        let Some(client) = clients.get(&account.name).filter(|_| copies) else { continue };
-        match nudge_account(fleet, &Api::local(&account.name, client)).await {
+        let copies: BTreeMap<&str, &Config> = account
+            .stores
+            .iter()
+            .filter(|store| store.problem.is_none() && copies_others(&store.config))
+            .map(|store| (store.stream.as_str(), &store.config))
+            .collect();
+        let Some(client) = clients.get(&account.name).filter(|_| !copies.is_empty()) else { continue };
+        let nudger = Nudger { owner: &fleet.name, api: Api::local(&account.name, client), stagger };
+        match nudger.account(&copies).await {
             Ok(woken) => nudges.extend(woken),
             Err(error) => errors.push(error),
         }
@@ -64,74 +81,206 @@ pub async fn nudge(fleet: &Fleet, node: &Node, clients: &Clients) -> (Vec<Nudge>
     (nudges, errors)
 }
 
-async fn nudge_account(fleet: &Fleet, api: &Api<'_>) -> Result<Vec<Nudge>, Error> {
-    let (streams, _) = api.streams().await?;
-    let mut reachable: BTreeMap<String, bool> = BTreeMap::new();
-    let mut nudges = Vec::new();
-    for info in streams.iter().filter(|info| diff::mark(&info.config, OWNER) == Some(fleet.name.as_str())) {
-        let Some(stream) = info.config.get("name").and_then(Value::as_str) else { continue };
-        if was_woken_just_now(info) {
-            continue;
+struct Nudger<'a> {
+    owner: &'a Name,
+    api: Api<'a>,
+    stagger: Duration,
+}
+
+impl Nudger<'_> {
+    async fn account(&self, copies: &BTreeMap<&str, &Config>) -> Result<Vec<Nudge>, Error> {
+        let (streams, _) = self.api.streams().await?;
+        let mut reachable: BTreeMap<String, bool> = BTreeMap::new();
+        let mut nudges = Vec::new();
+        for info in &streams {
+            let Some(stream) = info.config.get("name").and_then(Value::as_str) else { continue };
+            let Some(declared) = copies.get(stream) else { continue };
+            if !self.is_free(info, declared) {
+                continue;
+            }
+            let torn = is_torn(declared, &info.config);
+            let asleep = self.asleep(info, &mut reachable).await;
+            if !torn && asleep.is_empty() {
+                continue;
+            }
+            sleep(self.stagger).await;
+            // Asking around took its time: another node may have come first.
+            let info = self.api.stream(stream).await?;
+            if !self.is_free(&info, declared) {
+                continue;
+            }
+            debug!(account.name = %self.api.account, stream.name = stream, torn, "waking copies from {asleep:?}");
+            self.wake(stream, declared, &info, &asleep).await?;
+            nudges.push(Nudge {
+                account: self.api.account.clone(),
+                stream: stream.to_owned(),
+                domains: asleep,
+            });
         }
+        Ok(nudges)
+    }
+
+    /// Whether the stream is ours, as this node declares it, and nobody is at it.
+    fn is_free(&self, info: &StreamInfo, declared: &Config) -> bool {
+        diff::mark(&info.config, OWNER) == Some(self.owner.as_str())
+            && diff::declaration_unchanged(declared, &info.config)
+            && !was_woken_just_now(info)
+    }
+
+    /// The domains that can be reached and whose copies sleep.
+    async fn asleep(&self, info: &StreamInfo, reachable: &mut BTreeMap<String, bool>) -> Vec<String> {
         let mut asleep: Vec<String> = Vec::new();
-        for origin in origins(info).into_iter().filter(|origin| origin.is_asleep()) {
+        for origin in origins(info).into_iter().filter(Origin::is_asleep) {
             let Some(domain) = origin.domain else { continue };
             let known = reachable.get(&domain).copied();
             let there = match known {
                 Some(there) => there,
-                None => is_there(api, &domain).await,
+                None => self.is_there(&domain).await,
             };
             reachable.insert(domain.clone(), there);
             if there && !asleep.contains(&domain) {
                 asleep.push(domain);
             }
         }
-        if asleep.is_empty() {
-            continue;
-        }
-        debug!(account.name = %api.account, stream.name = stream, "waking copies from {asleep:?}");
-        wake(api, stream, info, &asleep).await?;
-        nudges.push(Nudge { account: api.account.clone(), stream: stream.to_owned(), domains: asleep });
+        asleep
     }
-    Ok(nudges)
+
+    async fn is_there(&self, domain: &str) -> bool {
+        let request = self.api.client.request(format!("$JS.{domain}.API.INFO"), Vec::new().into());
+        matches!(timeout(REACH, request).await, Ok(Ok(_)))
+    }
+
+    async fn wake(
+        &self,
+        stream: &str,
+        declared: &Config,
+        info: &StreamInfo,
+        asleep: &[String],
+    ) -> Result<(), Error> {
+        let subject = format!("STREAM.UPDATE.{stream}");
+        let whole = marked(restored(stream, declared, &info.config));
+        // What a torn stream lacks begins anew by being put back.
+        if let Some(without) = without(stream, &whole, asleep).filter(|_| !is_torn(declared, &info.config)) {
+            self.api.ask_patiently::<Value>(&subject, &without.into()).await?;
+        }
+        self.api.ask_patiently::<Value>(&subject, &whole.into()).await?;
+        Ok(())
+    }
 }
 
 fn was_woken_just_now(info: &StreamInfo) -> bool {
     let last = diff::mark(&info.config, NUDGED).and_then(|millis| millis.parse::<u128>().ok());
-    // A time in the future was written before the clock was set: it says nothing.
-    last.and_then(|last| now_millis().checked_sub(last)).is_some_and(|since| since < PATIENCE.as_millis())
+    // The clock of another node may be somewhat ahead. A time far in the future was written before
+    // the clock was set, and says nothing.
+    last.is_some_and(|last| last.abs_diff(now_millis()) < PATIENCE.as_millis())
 }
 
 fn now_millis() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
-async fn is_there(api: &Api<'_>, domain: &str) -> bool {
-    let request = api.client.request(format!("$JS.{domain}.API.INFO"), Vec::new().into());
-    matches!(timeout(REACH, request).await, Ok(Ok(_)))
+fn sources(config: &Config) -> &[Value] {
+    config.get("sources").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-async fn wake(api: &Api<'_>, stream: &str, info: &StreamInfo, asleep: &[String]) -> Result<(), Error> {
-    let subject = format!("STREAM.UPDATE.{stream}");
-    let mut config = info.config.clone();
-    let sources = config.get("sources").and_then(Value::as_array).cloned().unwrap_or_default();
-    if !sources.is_empty() {
-        let of_sleeper = |source: &Value| {
-            let api = source.pointer("/external/api").and_then(Value::as_str);
-            api.and_then(domain).is_some_and(|domain| asleep.contains(&domain))
-        };
-        let awake: Vec<&Value> = sources.iter().filter(|source| !of_sleeper(source)).collect();
-        let mut without = config.clone();
-        without.insert("sources".into(), json!(awake));
-        // A stream must capture or gather something at every moment.
-        if awake.is_empty() && diff::is_absent(config.get("subjects")) {
-            without.insert("subjects".into(), json!([format!("leafbox.unused.{stream}")]));
-        }
-        api.ask_patiently::<Value>(&subject, &without.into()).await?;
+/// What a stream captures for a moment, since it must capture or gather something: nothing.
+fn placeholder(stream: &str) -> Value {
+    json!([format!("leafbox.unused.{stream}")])
+}
+
+/// Whether a source that is declared is missing.
+fn is_torn(declared: &Config, held: &Config) -> bool {
+    let key = |source: &Value| -> Vec<Value> {
+        let at = |path| source.pointer(path).filter(|value| !diff::is_absent(Some(value))).cloned();
+        ["/name", "/external/api", "/filter_subject"].map(|path| at(path).unwrap_or_default()).to_vec()
+    };
+    let held: Vec<_> = sources(held).iter().map(key).collect();
+    sources(declared).iter().any(|source| !held.contains(&key(source)))
+}
+
+/// What is held, with the declared sources, and with what nats-server made of a stream that had none
+/// for a moment: it gave it a duplicate window, which would take equal `Nats-Msg-Id`s of two leaves
+/// for one message. Other fields stay: who changed them by hand gets them back by apply, and not in
+/// passing.
+fn restored(stream: &str, declared: &Config, held: &Config) -> Config {
+    let mut config = held.clone();
+    if sources(declared).is_empty() {
+        return config;
     }
+    config.insert("sources".into(), sources(declared).into());
+    if let Some(window) = declared.get("duplicate_window") {
+        config.insert("duplicate_window".into(), window.clone());
+    }
+    if config.get("subjects") == Some(&placeholder(stream)) {
+        config.insert("subjects".into(), declared.get("subjects").cloned().unwrap_or_default());
+    }
+    config
+}
+
+fn marked(mut config: Config) -> Config {
     if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert(NUDGED.into(), json!(now_millis().to_string()));
     }
-    api.ask_patiently::<Value>(&subject, &config.into()).await?;
-    Ok(())
+    config
+}
+
+/// The configuration without the sources of these domains; `None` when that is all of it.
+fn without(stream: &str, whole: &Config, asleep: &[String]) -> Option<Config> {
+    let of_sleeper = |source: &&Value| {
+        let api = source.pointer("/external/api").and_then(Value::as_str);
+        api.and_then(domain).is_some_and(|domain| asleep.contains(&domain))
+    };
+    let awake: Vec<&Value> = sources(whole).iter().filter(|source| !of_sleeper(source)).collect();
+    if awake.len() == sources(whole).len() {
+        return None;
+    }
+    let mut without = whole.clone();
+    without.insert("sources".into(), json!(awake));
+    if awake.is_empty() && diff::is_absent(whole.get("subjects")) {
+        without.insert("subjects".into(), placeholder(stream));
+    }
+    Some(without)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn config(value: Value) -> Config {
+        value.as_object().unwrap().clone()
+    }
+
+    fn gathers(leaves: &[&str]) -> Config {
+        let sources: Vec<Value> = leaves.iter().map(|leaf| crate::wire::feed("SALES", leaf, None)).collect();
+        config(
+            json!({ "name": "SALES", "sources": sources, "duplicate_window": 0, "max_bytes": 5, "metadata": { OWNER: "f" } }),
+        )
+    }
+
+    #[test]
+    fn what_a_broken_nudge_left_out_is_put_back_from_the_declaration() {
+        let declared = gathers(&["a", "b"]);
+        let mut torn = without("SALES", &marked(declared.clone()), &["a".into(), "b".into()]).unwrap();
+        // As nats-server has it for a stream without sources.
+        torn.insert("duplicate_window".into(), json!(120));
+        assert_eq!(torn["subjects"], json!(["leafbox.unused.SALES"]));
+        assert!(is_torn(&declared, &torn) && !is_torn(&declared, &declared));
+        let mended = restored("SALES", &declared, &torn);
+        assert_eq!(crate::diff::differences(&declared, &mended), []);
+        assert!(diff::is_absent(mended.get("subjects")), "{mended:?}");
+    }
+
+    #[test]
+    fn only_sleepers_are_taken_out_and_nothing_else_is_changed() {
+        let declared = gathers(&["a", "b"]);
+        let mut held = declared.clone();
+        held.insert("max_bytes".into(), json!(9));
+        let whole = restored("SALES", &declared, &held);
+        assert_eq!(whole["max_bytes"], 9);
+        let left = without("SALES", &whole, &["a".into()]).unwrap();
+        assert_eq!(left["sources"], json!([crate::wire::feed("SALES", "b", None)]));
+        assert_eq!(left.get("subjects"), None);
+        assert_eq!(without("SALES", &whole, &["c".into()]), None);
+    }
 }
