@@ -86,20 +86,44 @@ fn health_service() -> Service {
     }
 }
 
+/// What a leaf may ask no other JetStream: a box that was stolen must not take the hub's stores, or
+/// those of other leaves, along. Copies need none of it. When a copy is taken away, its consumer at
+/// the origin then goes by itself after 10 s without a reader, instead of at once.
+const DESTRUCTIVE: [&str; 9] = [
+    "STREAM.CREATE.>",
+    "STREAM.UPDATE.>",
+    "STREAM.DELETE.>",
+    "STREAM.PURGE.>",
+    "STREAM.RESTORE.>",
+    "STREAM.MSG.DELETE.>",
+    "STREAM.LEADER.STEPDOWN.>",
+    "STREAM.PEER.REMOVE.>",
+    "CONSUMER.DELETE.>",
+];
+
+/// By its link a leaf reaches `$JS.<domain>.API`, and nats-server checks that form. With the same
+/// creds a plain client of the hub reaches `$JS.API` too.
 fn leaf_role() -> Role {
+    let denied = ["$JS.API", "$JS.*.API"]
+        .iter()
+        .flat_map(|prefix| DESTRUCTIVE.iter().map(move |subject| format!("{prefix}.{subject}")));
     Role {
         description: Some("a leaf node joining the hub".into()),
         publish: subjects(&[">"]),
+        publish_deny: denied.map(|text| subject(&text)).collect(),
         subscribe: subjects(&[">"]),
         ..Role::default()
     }
 }
 
+/// Everything about the stores of this node; of other domains, whether they are there.
 fn apply_role() -> Role {
     Role {
         description: Some("leafbox applying stores".into()),
-        publish: subjects(&["$JS.API.>", "$JS.*.API.>"]),
-        subscribe: subjects(&["_INBOX.>"]),
+        publish: subjects(&["$JS.API.>", "$JS.*.API.INFO", "$JS.*.API.CONSUMER.CREATE.>"]),
+        // A leaf stands in for a hub that is out of reach, and passes on what its mirrors asked.
+        subscribe: subjects(&["_INBOX.>", "$JS.*.API.CONSUMER.CREATE.>"]),
+        responses: Some(Responses { max: 1, expires: Span::seconds(10) }),
         ..Role::default()
     }
 }
@@ -117,13 +141,11 @@ fn system_account() -> Account {
         description: Some("leafbox pushing account claims".into()),
         publish: subjects(&[
             "$SYS.REQ.CLAIMS.UPDATE",
-            "$SYS.REQ.CLAIMS.LIST",
             "$SYS.REQ.CLAIMS.DELETE",
             "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP",
             "$SYS.REQ.ACCOUNT.*.INFO",
             "$SYS.REQ.SERVER.PING",
-            "$SYS.REQ.SERVER.PING.>",
-            "$SYS.REQ.SERVER.*.ACCOUNTZ",
+            "$SYS.REQ.SERVER.PING.VARZ",
         ]),
         subscribe: subjects(&["_INBOX.>"]),
         ..Role::default()
@@ -141,5 +163,9 @@ fn name(text: &str) -> Name {
 }
 
 fn subjects(texts: &[&str]) -> Vec<Subject> {
-    texts.iter().map(|text| text.parse().expect("a built-in subject is valid")).collect()
+    texts.iter().map(|text| subject(text)).collect()
+}
+
+fn subject(text: &str) -> Subject {
+    text.parse().expect("a built-in subject is valid")
 }
