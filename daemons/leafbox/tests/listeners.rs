@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_nats::ConnectOptions;
-use harness::{Place, client};
+use harness::{Node, Place, client, eventually, proxy::Proxy};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 
 const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
@@ -123,7 +123,7 @@ fn a_node_runs_with_any_listener_off_that_may_be() {
 #[test]
 fn a_node_runs_on_ipv6() {
     if let Err(error) = TcpListener::bind("[::1]:0") {
-        println!("skipped: this machine has no IPv6 loopback ({error})");
+        eprintln!("skipped: this machine has no IPv6 loopback ({error})");
         return;
     }
     let node = "nats.client = \"[::1]:0\"\nnats.monitoring = \"[::1]:0\"\nnats.websocket = \"[::1]:0\"\n\
@@ -168,6 +168,45 @@ fn an_own_certificate_that_does_not_serve_is_told_with_its_file() {
     pki.place.write("node.toml", &node("own.pem"));
     fs::set_permissions(pki.file("own.key"), fs::Permissions::from_mode(0o644)).unwrap();
     pki.place.run(&["dev", "--once"]).says(1, &["own.key", "chmod 600"]);
+}
+
+fn links(node: &Node) -> u64 {
+    node.monitoring("/leafz").and_then(|leafz| leafz["leafnodes"].as_u64()).unwrap_or(0)
+}
+
+/// nats-server takes `tls://` of a leaf's URL for no promise: without a `tls` block it joined
+/// whoever answered in clear.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_that_is_told_tls_does_not_join_in_clear() {
+    let proxy = Proxy::start().await;
+    let uplink = |scheme: &str| {
+        format!("name = \"school-1\"\n{ANY_PORTS}uplink.urls = [\"{scheme}://{}\"]\n", proxy.address())
+    };
+    let leaf_place = Place::new(&uplink("tls"), FLEET);
+    let leaf = leaf_place.start(&["dev"]);
+    let jwts = leaf_place.path(".data/jwts");
+    let hub = Place::new(
+        &format!(
+            "name = \"hub-1\"\nrole = \"hub\"\njwts = {jwts:?}\n{ANY_PORTS}nats.leaf = \"127.0.0.1:0\"\n"
+        ),
+        FLEET,
+    );
+    let mut command = hub.command(&["run"]);
+    command.env("CREDENTIALS_DIRECTORY", leaf_place.path(".data/keys"));
+    let hub = hub.start_command(command);
+    proxy.heal(hub.address("leaf"));
+    eventually("the leaf insists on TLS", || {
+        leaf_place.read(".data/run/leafbox.log").contains("TLS Handshake Failure")
+    });
+    assert_eq!((links(&leaf), links(&hub)), (0, 0));
+    assert_eq!(leaf.stop(), 0);
+
+    // What is declared in clear joins in clear.
+    leaf_place.write("node.toml", &uplink("nats-leaf"));
+    let leaf = leaf_place.start(&["dev"]);
+    eventually("the link is up", || links(&leaf) >= 3);
+    assert_eq!(leaf.stop(), 0);
+    assert_eq!(hub.stop(), 0);
 }
 
 #[test]

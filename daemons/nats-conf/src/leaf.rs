@@ -50,7 +50,8 @@ pub(crate) fn remotes(root: &mut Block, input: &Input<'_>) {
 }
 
 fn uplink_tls(remote: &mut Block, input: &Input<'_>, uplink: &Uplink) {
-    // A block alone makes nats-server insist on TLS, which a link in clear must not have.
+    // Only this block makes nats-server insist on TLS: with `tls://` alone it speaks in clear with
+    // whoever answers so (`leafNodeGetTLSConfigForSolicit`).
     if !uplink.is_tls() {
         return;
     }

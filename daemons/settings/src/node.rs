@@ -294,8 +294,8 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// Whether the link is sure to speak TLS. nats-server speaks it with all URLs as soon as one of
-    /// them, or a certificate file, says so.
+    /// Whether the link speaks TLS or nothing: one URL or certificate file that says so is enough
+    /// for all URLs, which nats-server treats alike.
     pub fn is_tls(&self) -> bool {
         let says_so = |url: &String| url.starts_with("tls://") || url.starts_with("wss://");
         self.ca.is_some() || self.cert.is_some() || self.urls.iter().any(says_so)
