@@ -183,7 +183,8 @@ pub struct Apply {
     /// Remove stores that leafbox made, that are declared no more and that are empty
     #[arg(long)]
     pub prune: bool,
-    /// With --prune: remove this store although it holds data; may be repeated
+    /// With --prune: remove this store although it holds data, or this account that is declared no
+    /// more; may be repeated
     #[arg(long, value_name = "NAME", requires = "prune")]
     pub delete: Vec<String>,
     /// Sign the accounts and write their JWTs (public) into a folder, touching no server

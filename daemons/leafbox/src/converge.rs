@@ -229,7 +229,7 @@ async fn converge_accounts(session: &Session, keys: &KeyStore) -> Result<(Accoun
 }
 
 /// Which servers owe an answer: all of the hub, or this leaf alone.
-fn push_options(session: &Session) -> PushOptions {
+pub(crate) fn push_options(session: &Session) -> PushOptions {
     let expected = match session.settings.node.role {
         NodeRole::Hub => session.settings.fleet.nodes.hub.iter().map(ToString::to_string).collect(),
         NodeRole::Leaf => vec![session.settings.node.name.to_string()],

@@ -118,12 +118,12 @@ async fn a_revocation_outlives_the_folder_of_jwts() {
     };
     forget();
     place.run(&["apply"]).expect(0);
-    assert_eq!(revoked(&jwts), [lost.clone()]);
+    assert_eq!(revoked(&jwts), vec![lost.clone()]);
     assert!(is_refused(&node, &creds).await);
     assert_eq!(node.stop(), 0);
     forget();
     place.run(&["apply", "--export", "git"]).expect(0);
-    assert_eq!(revoked(&jwts), [lost.clone()]);
+    assert_eq!(revoked(&jwts), vec![lost.clone()]);
     // And with only the memory left.
     fs::remove_dir_all(&jwts).unwrap();
     let node = place.start(&["dev", "--any-port"]);
@@ -143,4 +143,36 @@ fn revocations_at_the_same_moment_are_all_kept() {
     let mut expected = users.clone();
     expected.sort();
     assert_eq!(revoked(&place.path(".data/jwts")), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_declared_no_more_is_removed_only_by_name() {
+    let place = Place::new(NODE, &format!("{FLEET}{CLUB}"));
+    let node = place.start(&["dev", "--any-port"]);
+    let editor = layout::service_creds(&place.path(".data/keys"), &name("CLUB"), &name("editor"));
+    client::publish(&client::connect(&node.url(), &editor).await, "news.today", "news", 0..3).await;
+    place.write("fleet.toml", FLEET);
+    for command in [&["plan"][..], &["apply"], &["apply", "--prune"]] {
+        let shown = place.run(command).expect(0);
+        assert!(shown.contains("`leafbox apply --prune --delete CLUB` removes it"), "{shown}");
+    }
+    client::connect(&node.url(), &editor).await;
+
+    let removed = place.run(&["apply", "--prune", "--delete", "CLUB"]).expect(0);
+    assert!(removed.contains("- CLUB account: removed; with all that was in NEWS on this node"), "{removed}");
+    assert!(is_refused(&node, &editor).await);
+    let shown = place.run(&["plan"]).expect(0);
+    assert!(!shown.contains("CLUB"), "{shown}");
+    place.run(&["apply", "--prune", "--delete", "CLUB"]).expect(0);
+    assert_eq!(node.stop(), 0);
+    let node = place.start(&["dev", "--any-port"]);
+    assert!(is_refused(&node, &editor).await, "a restart does not bring it back");
+
+    // Declared again, it works, and begins anew.
+    place.write("fleet.toml", &format!("{FLEET}{CLUB}"));
+    place.run(&["apply"]).expect(0);
+    place.run(&["plan"]).expect(0);
+    let apply = layout::apply_creds(&place.path(".data/keys"), &name("CLUB"));
+    let apply = client::connect(&node.url(), &apply).await;
+    assert_eq!(client::state(&apply, "NEWS").await.unwrap()["messages"], 0);
 }

@@ -61,7 +61,9 @@ pub(crate) fn print_accounts(accounts: &converge::Accounts) {
         say!("  the lines with ? wait for the operator: `leafbox apply` where the operator's keys are");
     }
     for name in &accounts.undeclared {
-        say!("- {name} account: signed, and no longer declared; it stays as it is");
+        say!(
+            "- {name} account: no longer declared; it stays as it is until `leafbox apply --prune --delete {name}` removes it"
+        );
     }
     if let Some(why) = &accounts.unknown {
         say!("! the accounts in force could not be read: {why}");
