@@ -23,6 +23,7 @@ pub mod problems;
 pub mod session;
 pub mod setup;
 pub mod table;
+pub mod tls_guard;
 pub mod uplink;
 
 use cli::{Cli, Command};

@@ -7,14 +7,14 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use identity::{JwtSet, JwtSetError, KeyStore, Ledger, layout};
 use nats_conf::{Input, Link, Trust, TrustedAccount};
 use settings::{ByteSize, Listen, Name, NodeRole, Settings, node::Encryption, travel::link_denies};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use crate::{addresses::Addresses, creds_guard, data::DataDir, key_guard};
+use crate::{addresses::Addresses, creds_guard, data::DataDir, key_guard, tls_guard};
 
 /// Where a node's keys and JWTs come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,14 @@ impl Setup {
     /// store was written with: each says what to do.
     pub fn new(settings: Settings, keys: &Path, source: Keys) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir())?;
+        if source == Keys::Given && !keys.is_dir() {
+            bail!(
+                "this node has no credentials: {} is not there; {}",
+                keys.display(),
+                runtime::credentials::NEEDS
+            );
+        }
+        tls_guard::check(&settings.node, keys)?;
         let store = match source {
             Keys::Made => KeyStore::create(keys)?,
             Keys::Given => KeyStore::open(keys)?,
