@@ -120,10 +120,8 @@ fn leaf_role() -> Role {
 fn apply_role() -> Role {
     Role {
         description: Some("leafbox applying stores".into()),
-        publish: subjects(&["$JS.API.>", "$JS.*.API.INFO", "$JS.*.API.CONSUMER.CREATE.>"]),
-        // A leaf stands in for a hub that is out of reach, and passes on what its mirrors asked.
-        subscribe: subjects(&["_INBOX.>", "$JS.*.API.CONSUMER.CREATE.>"]),
-        responses: Some(Responses { max: 1, expires: Span::seconds(10) }),
+        publish: subjects(&["$JS.API.>", "$JS.*.API.INFO"]),
+        subscribe: subjects(&["_INBOX.>"]),
         ..Role::default()
     }
 }
