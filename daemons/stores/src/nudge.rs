@@ -4,8 +4,12 @@
 //! The link itself is back in seconds; without a nudge the copy stays behind meanwhile.
 //!
 //! A source begins anew when it is taken out and put back: since 2.15 nats-server keeps the position
-//! of every source beside the messages, so it goes on where it was. A mirror begins anew with any
-//! update of its stream, so it gets one that changes nothing but a mark in the metadata.
+//! of every source beside the messages, so it goes on where it was. A mirror in a
+//! cluster begins anew with any update of its stream, so it gets one that changes nothing but a mark
+//! in the metadata. On a single server, as a leaf is, nothing hurries a mirror: nats-server starts
+//! it itself when the link comes back, unless it asked while the link was down; then it first waits
+//! for an answer for 30 s, and 10 s more. (To answer in the hub's place is no way out: the hub breaks
+//! off a link across which someone subscribes to `$JS.hub.API`.)
 //!
 //! Taking out and putting back are two writes, and any hub node may be at it, or end between them.
 //! So what is put back is what is declared, never what was read; the first write already bears the

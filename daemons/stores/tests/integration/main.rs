@@ -5,6 +5,7 @@
 mod applying;
 mod both_ways;
 mod buckets;
+mod catching_up;
 mod nudging;
 mod proxy;
 mod pruning;

@@ -12,10 +12,7 @@ use std::{
 use async_nats::jetstream;
 use futures::StreamExt;
 use settings::Fleet;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     proxy::Proxy,
@@ -313,58 +310,4 @@ async fn what_a_leaf_captures_is_captured_once_whoever_else_listens() {
     let sold = ["once".to_owned()];
     assert_eq!(arrived(&shops, &sold, "SALES").await, sold);
     assert_eq!(shops.hub.count("SHOP", "PRICES").await, 1);
-}
-
-/// Prints how long copies take to be in step after a cut. Minutes long, so run by hand:
-/// `cargo test -p stores --test integration -- --ignored --nocapture catch_up`.
-#[tokio::test]
-#[ignore = "a measurement of ten minutes"]
-async fn catch_up_after_a_cut() {
-    let records = "[accounts.SHOP.kv.list]\ntravel = \"down\"\n[accounts.SHOP.streams.RECORDS]\nsubjects = [\"records.{node}.>\"]\ntravel = \"both\"\n";
-    for (seconds, nudged) in [(20, false), (20, true), (60, false), (60, true)] {
-        let shops = Shops::open(fleet(&format!("{SHOPS}{records}")), 1).await;
-        let (leaf, proxy) = &shops.leaves[0];
-        // Through the outbox, a mirror, and plain sources down and up.
-        let ways = [
-            ("outbox", Publisher::start(leaf, "sales.till", "a"), &shops.hub, "SALES"),
-            ("source down", Publisher::start(&shops.hub, "prices.apple", "b"), leaf, "PRICES"),
-            ("mirror", Publisher::start(&shops.hub, "$KV.list.apple", "d"), leaf, "KV_list"),
-            ("source up", Publisher::start(leaf, "records.shop-1.x", "c"), &shops.hub, "RECORDS"),
-        ];
-        for (_, publisher, ..) in &ways {
-            publisher.more(10).await;
-        }
-        proxy.cut();
-        let cut = Instant::now();
-        for (_, publisher, ..) in &ways {
-            publisher.more(300).await;
-        }
-        let mut waiting = Vec::new();
-        for (way, publisher, site, stream) in ways {
-            waiting.push((way, publisher.stop().await.len() as u64, site, stream));
-        }
-        tokio::time::sleep_until(cut + Duration::from_secs(seconds)).await;
-        proxy.heal();
-        let healed = Instant::now();
-        while !waiting.is_empty() {
-            assert!(healed.elapsed() < Duration::from_secs(240));
-            if nudged {
-                shops.nudge().await;
-            }
-            let mut still = Vec::new();
-            for (way, messages, site, stream) in waiting {
-                // A bucket keeps one message a key: there the sequence counts.
-                if site.last_sequence("SHOP", stream).await >= messages {
-                    let took = healed.elapsed().as_secs_f32();
-                    eprintln!(
-                        "cut {seconds} s, nudge {nudged}: {messages} by {way} in step after {took:.1} s"
-                    );
-                } else {
-                    still.push((way, messages, site, stream));
-                }
-            }
-            waiting = still;
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
 }
