@@ -2,28 +2,55 @@
 //!
 //! Mirrors and sources that lost their origin back off for up to two minutes, long after the link
 //! is there again; see `stores::nudge`.
+//!
+//! Every few minutes all stores are looked at, link or not, so that nothing that a nudge left
+//! behind stays so. That look changes nothing else: fleet.toml, or another node's, may have been
+//! applied since this node read it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use runtime::{Monitoring, reachable};
 use serde::Deserialize;
-use stores::Clients;
+use stores::{Action, Clients};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{converge, session::Session};
 
-/// How often the links are counted.
+/// How often the links are looked at.
 const POLL: Duration = Duration::from_secs(1);
-/// For how many polls after a link came back sleepers are woken. A copy is known to sleep only some
+/// For how long after a link came back sleepers are woken. A copy is known to sleep only some
 /// seconds after its origin fell silent, and a hub's copies of several leaves wake one by one.
-const NUDGES: u32 = 20;
+const WAKING: Duration = Duration::from_secs(25);
+/// When the stores are looked at for the first time: after the first apply.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
+/// How often the stores are looked at.
+const LOOK: Duration = Duration::from_secs(300);
 
-#[derive(Debug, Deserialize)]
-struct Leafz {
-    #[serde(default, rename = "leafnodes")]
-    links: usize,
+/// `/leafz`, as far as it is needed: a link that is not the same connection is another link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+struct Links {
+    server_id: String,
+    #[serde(default, rename = "leafs")]
+    links: BTreeSet<Link>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Link {
+    /// Of the connection; the server counts them and never gives one twice.
+    id: u64,
+    name: String,
+    account: String,
+}
+
+impl Links {
+    /// Whether one is there that was not, if only because it was made anew.
+    fn gained(&self, before: &Self) -> bool {
+        let restarted = self.server_id != before.server_id;
+        self.links.iter().any(|link| restarted || !before.links.contains(link))
+    }
 }
 
 /// Runs until it is told to stop.
@@ -33,63 +60,125 @@ pub async fn watch(session: Arc<Session>, stop: CancellationToken) -> Result<()>
 
 async fn work(session: &Session) -> Result<()> {
     let address = session.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
-    let monitoring = Monitoring::new(reachable(address));
-    let mut before = 0;
-    let mut left = 0;
-    let mut clients: Option<Clients> = None;
-    let mut woke = false;
+    let mut waking = Waking { session, until: None, clients: None };
+    let mut differing = 0;
+    let mut before = Links::default();
+    let mut polls = interval(POLL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = Instant::now() + FIRST_LOOK;
     loop {
-        tokio::time::sleep(POLL).await;
-        // nats-server may be down for a moment: its supervisor says so.
-        let links = monitoring.json::<Leafz>("/leafz").await.map_or(0, |leafz| leafz.links);
-        if links != before {
-            tell(before, links);
-        }
-        if links > before {
-            left = NUDGES;
-        }
-        before = links;
-        if left == 0 || links == 0 {
-            clients = None;
-            if std::mem::take(&mut woke) {
-                settle(session).await;
+        tokio::select! {
+            _ = polls.tick() => {
+                // nats-server may be down for a moment: its supervisor says so.
+                let Ok(links) = Monitoring::new(reachable(address)).json::<Links>("/leafz").await else { continue };
+                waking.on(&before, &links).await;
+                before = links;
             }
-            continue;
+            () = sleep_until(look) => {
+                look = Instant::now() + LOOK;
+                differing = look_at_stores(session, differing).await;
+            }
         }
-        left -= 1;
-        let connected = match clients.take() {
-            Some(connected) => connected,
-            None => converge::connect_stores(session).await.0,
-        };
-        woke |= nudge(session, &connected).await;
-        clients = Some(connected);
+    }
+}
+
+/// What is done about the links.
+struct Waking<'a> {
+    session: &'a Session,
+    until: Option<Instant>,
+    clients: Option<Clients>,
+}
+
+impl Waking<'_> {
+    async fn on(&mut self, before: &Links, links: &Links) {
+        tell(before.links.len(), links.links.len());
+        if links.gained(before) {
+            self.until = Some(Instant::now() + WAKING);
+        }
+        if links.links.is_empty() {
+            self.until = None;
+        }
+        match self.until {
+            Some(until) if Instant::now() < until => {
+                let clients = match self.clients.take() {
+                    Some(clients) => clients,
+                    None => converge::connect_stores(self.session).await.0,
+                };
+                nudge(self.session, &clients).await;
+                self.clients = Some(clients);
+            }
+            _ => (self.until, self.clients) = (None, None),
+        }
     }
 }
 
 fn tell(before: usize, links: usize) {
     match (before, links) {
+        _ if before == links => {}
         (0, _) => info!(links, "the link is up: {links} accounts"),
         (_, 0) => warn!("the link is down: everything local goes on, and it is tried again for ever"),
         _ => debug!(links, "{links} links, {before} before"),
     }
 }
 
-/// Another hub node may have woken copies of the same stream at the same moment, and the one have
-/// written what the other had taken out: apply finds that and mends it.
-async fn settle(session: &Session) {
-    if let Err(error) = converge::converge(session).await {
-        warn!("could not look at the stores after the link came back: {}", crate::explain(&error));
+/// Wakes and mends, and says how many stores differ from what is declared, when it is another
+/// number than `before`.
+async fn look_at_stores(session: &Session, before: usize) -> usize {
+    let settings = &session.settings;
+    let (clients, _) = converge::connect_stores(session).await;
+    nudge(session, &clients).await;
+    let plan = stores::plan(&settings.fleet, &settings.node, &clients).await;
+    for failure in &plan.failures {
+        debug!(account.name = %failure.account, "could not look at the stores of {}: {}", failure.account, failure.error);
     }
+    let differing = plan.items.iter().filter(|item| !matches!(item.action, Action::Unmanaged { .. })).count();
+    if differing != before && differing > 0 {
+        warn!(
+            "{differing} stores are not as declared when this node started: `leafbox plan` shows them, `leafbox apply` mends them; where fleet.toml was changed and applied since, restart this node"
+        );
+    }
+    differing
 }
 
-/// Wakes what sleeps; whether anything did.
-async fn nudge(session: &Session, clients: &Clients) -> bool {
+async fn nudge(session: &Session, clients: &Clients) {
     let (woken, errors) = stores::nudge(&session.settings.fleet, &session.settings.node, clients).await;
-    for nudge in &woken {
+    for nudge in woken {
         info!(stream.name = nudge.stream, account.name = %nudge.account, "woke {} after the link came back", nudge.stream);
     }
     for error in errors {
         debug!("could not look for sleeping copies: {error}");
     }
-    !woken.is_empty()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn links(server: &str, links: &[(u64, &str)]) -> Links {
+        let link = |(id, name): &(u64, &str)| {
+            format!("{{\"id\":{id},\"name\":\"{name}\",\"account\":\"A\",\"rtt\":\"1ms\"}}")
+        };
+        let links: Vec<String> = links.iter().map(link).collect();
+        serde_json::from_str(&format!("{{\"server_id\":\"{server}\",\"leafs\":[{}]}}", links.join(",")))
+            .unwrap()
+    }
+
+    /// Links were once only counted.
+    #[test]
+    fn one_leaf_that_goes_while_another_comes_is_noticed() {
+        let before = links("S", &[(5, "a"), (6, "b")]);
+        assert!(links("S", &[(5, "a"), (7, "c")]).gained(&before));
+        assert!(links("S", &[(5, "a"), (8, "b")]).gained(&before), "a link made anew between two polls");
+        assert!(links("T", &[(5, "a"), (6, "b")]).gained(&before), "after a restart of nats-server");
+    }
+
+    #[test]
+    fn what_stays_or_goes_is_no_gain() {
+        let before = links("S", &[(5, "a"), (6, "b")]);
+        assert!(!before.gained(&before));
+        assert!(!links("S", &[(6, "b")]).gained(&before));
+        let none: Links = serde_json::from_str("{\"server_id\":\"S\",\"leafnodes\":0}").unwrap();
+        assert!(!none.gained(&before) && before.gained(&none));
+    }
 }
