@@ -76,14 +76,6 @@ pub enum LedgerError {
     File(#[from] SecretFileError),
 }
 
-impl LedgerError {
-    /// Whether only a key is missing that [`ensure_fleet_keys`](crate::ensure_fleet_keys) makes.
-    pub fn is_missing_key(&self) -> bool {
-        use crate::keystore::KeyStoreError::NoKey;
-        matches!(self, Self::Sign(SignError::Keys(NoKey { .. })))
-    }
-}
-
 /// All places that know what was signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Ledger<'a> {
