@@ -187,7 +187,7 @@ pub struct Apply {
     /// more; may be repeated
     #[arg(long, value_name = "NAME", requires = "prune")]
     pub delete: Vec<String>,
-    /// Sign the accounts and write their JWTs (public) into a folder, touching no server
+    /// Sign the accounts and write their JWTs (public) into a folder; changes no server
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["prune", "delete"])]
     pub export: Option<PathBuf>,
 }

@@ -25,6 +25,10 @@ pub fn record(settings: Settings, data: &DataDir, keys: &std::path::Path) -> Res
 /// before those declared; nothing where no start was recorded here.
 pub fn of(session: &Session) -> Result<Vec<String>> {
     let Ok(running) = fs::read_to_string(file(&session.data)) else { return Ok(Vec::new()) };
+    // Without its JWTs a node cannot be rendered, and the plan tells that already.
+    if !identity::layout::operator_jwt(&session.settings.jwts_dir()).exists() {
+        return Ok(Vec::new());
+    }
     let declared = Setup::rendering(session.settings.clone(), &session.keys)?;
     Ok(difference(&running, &declared))
 }
