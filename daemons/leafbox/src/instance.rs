@@ -256,7 +256,8 @@ async fn keep_applied(
 }
 
 async fn apply_once(session: &Session) -> Outcome {
-    let outcome = match converge::converge(session).await {
+    let converged = async { converge::converge(&session.refreshed()?).await };
+    let outcome = match converged.await {
         Ok(converged) => {
             tell(&converged);
             let problems = converged.problems();

@@ -15,7 +15,7 @@ use crate::{addresses::Addresses, cli::Global, data::DataDir, example, problems:
 pub const DEFAULT_NODE_FILE: &str = "node.toml";
 
 /// The node that a command is about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// Both files, checked.
     pub settings: Settings,
@@ -44,6 +44,21 @@ impl Session {
         let addresses = Addresses::current(&data, &settings.node)?;
         let keys = keys_dir(&data);
         Ok(Self { settings, data, keys, addresses })
+    }
+
+    /// The same node with the fleet as the file has it now, so that a node that runs for months does
+    /// not put back what was changed and applied since. Which nodes there are stays as it was: that
+    /// is in nats-server's configuration, and takes a restart.
+    ///
+    /// # Errors
+    /// [`BadConfig`] when the files have mistakes now.
+    pub fn refreshed(&self) -> Result<Self> {
+        let sources = settings::Sources::of_process(self.settings.node_file.clone(), disk_size);
+        let mut fleet = settings::load(&sources).map_err(BadConfig)?.settings.fleet;
+        fleet.nodes = self.settings.fleet.nodes.clone();
+        let mut session = self.clone();
+        session.settings.fleet = fleet;
+        Ok(session)
     }
 
     /// The URL that clients on this machine use.
@@ -128,9 +143,11 @@ pub fn data_folder(global: &Global) -> PathBuf {
 
 /// Where both files and their overrides come from.
 pub fn sources(global: &Global) -> settings::Sources {
-    settings::Sources::of_process(node_file(global), |path| {
-        Disk::of(path).ok().map(|disk| settings::ByteSize(disk.total))
-    })
+    settings::Sources::of_process(node_file(global), disk_size)
+}
+
+fn disk_size(path: &Path) -> Option<settings::ByteSize> {
+    Disk::of(path).ok().map(|disk| settings::ByteSize(disk.total))
 }
 
 /// Reads both files, with `--data` in place.

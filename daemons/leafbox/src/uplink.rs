@@ -4,8 +4,7 @@
 //! is there again; see `stores::nudge`.
 //!
 //! Every few minutes all stores are looked at, link or not, so that nothing that a nudge left
-//! behind stays so. That look changes nothing else: fleet.toml, or another node's, may have been
-//! applied since this node read it.
+//! behind stays so. That look changes nothing else: another node's fleet.toml may be newer.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -104,7 +103,7 @@ impl Waking<'_> {
                     Some(clients) => clients,
                     None => converge::connect_stores(self.session).await.0,
                 };
-                nudge(self.session, &clients).await;
+                nudge(&fresh(self.session), &clients).await;
                 self.clients = Some(clients);
             }
             _ => (self.until, self.clients) = (None, None),
@@ -124,6 +123,7 @@ fn tell(before: usize, links: usize) {
 /// Wakes and mends, and says how many stores differ from what is declared, when it is another
 /// number than `before`.
 async fn look_at_stores(session: &Session, before: usize) -> usize {
+    let session = &fresh(session);
     let settings = &session.settings;
     let (clients, _) = converge::connect_stores(session).await;
     nudge(session, &clients).await;
@@ -134,10 +134,15 @@ async fn look_at_stores(session: &Session, before: usize) -> usize {
     let differing = plan.items.iter().filter(|item| !matches!(item.action, Action::Unmanaged { .. })).count();
     if differing != before && differing > 0 {
         warn!(
-            "{differing} stores are not as declared when this node started: `leafbox plan` shows them, `leafbox apply` mends them; where fleet.toml was changed and applied since, restart this node"
+            "{differing} stores are not as declared: `leafbox plan` shows them, `leafbox apply` mends them"
         );
     }
     differing
+}
+
+/// The session with the fleet as it is now, or as it was while the file has mistakes.
+fn fresh(session: &Session) -> Session {
+    session.refreshed().unwrap_or_else(|_| session.clone())
 }
 
 async fn nudge(session: &Session, clients: &Clients) {

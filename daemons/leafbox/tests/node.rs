@@ -116,6 +116,26 @@ async fn nats_server_killed_under_load_comes_back_with_all_that_was_acknowledged
     eventually("the node is ready again", || node.readyz().is_some_and(|(status, _)| status == 200));
 }
 
+/// A node that read fleet.toml at its start once put the older declaration back after a crash of
+/// nats-server.
+#[test]
+fn a_crash_of_nats_server_does_not_undo_what_was_applied_since_the_start() {
+    let fleet = |bytes: &str| {
+        format!(
+            "{FLEET}\n[accounts.SCHOOL.streams.GRADES]\nsubjects = [\"grades.>\"]\nmax_bytes = \"{bytes}\"\n"
+        )
+    };
+    let place = Place::new(NODE, &fleet("1MiB"));
+    let node = start(&place);
+    place.write("fleet.toml", &fleet("2MiB"));
+    place.run(&["apply"]).expect(0);
+    let applied = || node.log().matches("stores applied").count();
+    let before = applied();
+    kill(Pid::from_raw(server_pid(&place)), Signal::SIGKILL).unwrap();
+    eventually("the stores are applied again", || applied() > before);
+    place.run(&["plan"]).expect(0);
+}
+
 fn server_pid(place: &Place) -> i32 {
     let text = fs::read_to_string(place.path(".data/run/nats-server.pid")).unwrap_or_default();
     text.trim().parse().unwrap_or(0)
