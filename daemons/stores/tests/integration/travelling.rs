@@ -125,6 +125,8 @@ pub(crate) fn assert_once(acknowledged: &[String], arrived: &[String]) {
 
 async fn arrived(shops: &Shops, acknowledged: &[String], stream: &str) -> Vec<String> {
     eventually("everything acknowledged at the hub", || async {
+        // As a running node does: left alone, nats-server may wait two minutes between two tries.
+        shops.nudge().await;
         (shops.hub.count("SHOP", stream).await >= acknowledged.len() as u64).then_some(())
     })
     .await;
