@@ -1,6 +1,6 @@
 //! Making what runs equal to what is declared: accounts first, then the stores of this node.
 
-use std::{collections::BTreeMap, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, collections::BTreeSet, path::Path, time::SystemTime};
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
@@ -65,7 +65,20 @@ pub async fn plan(session: &Session) -> Result<Plan> {
     let (clients, failures) = connect_stores(session).await;
     let mut stores = stores::plan(&session.settings.fleet, &session.settings.node, &clients).await;
     replace_failures(&mut stores, failures);
+    defer_to_accounts(&mut stores, &accounts);
     Ok(Plan { accounts, stores, restart: drift::of(session)? })
+}
+
+/// An account that is yet to be made has no stores to look at, which is no failure.
+fn defer_to_accounts(plan: &mut stores::Plan, accounts: &Accounts) {
+    let pending = accounts.changes.iter().chain(&accounts.unpushed).chain(&accounts.waiting);
+    let new: BTreeSet<&Name> = pending
+        .filter(|change| change.what == "account" && change.from.is_none())
+        .map(|change| &change.account)
+        .collect();
+    plan.failures.retain(|failure| !new.contains(&failure.account));
+    plan.notes
+        .extend(new.into_iter().map(|name| format!("the stores of {name} are made once the account is")));
 }
 
 /// What differs between the accounts in force and those declared. Writes nothing and makes no key.

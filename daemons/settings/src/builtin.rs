@@ -60,7 +60,7 @@ fn leafbox_account() -> Account {
 
 fn audit_stream() -> Stream {
     Stream {
-        description: Some("who changed what, kept for good".into()),
+        description: Some("who changed what: the newest records".into()),
         subjects: vec!["leafbox.audit.>".into()],
         on: On::Everywhere,
         retention: Retention::Limits,
