@@ -4,7 +4,7 @@
 //! signed is kept beside the keys as well, written before any folder is; whoever signs holds a lock
 //! from reading to writing; and what all places know is merged first. The newest JWT of an account
 //! counts, with every revocation that any place knows: a revocation is never dropped. Keys that
-//! were taken back from a node are remembered in [`enrolled`](crate::enrolled).
+//! were taken back from a node are remembered in [`enrolled`](mod@crate::enrolled).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

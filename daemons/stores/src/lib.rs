@@ -1,6 +1,6 @@
-//! Declared stores made real in the JetStream of one node: [`plan`] shows what [`apply`] would do,
-//! [`prune`] removes what is no longer declared, [`status`] tells how stores and their travel are,
-//! and [`nudge`] wakes copies that sleep after a reconnect.
+//! Declared stores made real in the JetStream of one node: [`plan()`] shows what [`apply()`] would do,
+//! [`prune()`] removes what is no longer declared, [`status()`] tells how stores and their travel are,
+//! and [`nudge()`] wakes copies that sleep after a reconnect.
 //!
 //! Invariants: applying twice changes nothing the second time; nothing that holds messages is
 //! deleted or replaced unless it is named; only what carries leafbox's mark is ever changed or
