@@ -107,7 +107,8 @@ fn a_new_account_is_planned_and_applied_with_its_stores() {
     place.write("fleet.toml", &format!("{FLEET}\n{more}"));
     let planned = place.run(&["plan"]).expect(2);
     assert!(
-        planned.contains("+ SHOP account: new") && planned.contains("`leafbox apply` makes it"),
+        planned.contains("+ SHOP account: new")
+            && planned.contains("the stores of SHOP are made once the account is"),
         "{planned}"
     );
     place.run(&["apply"]).expect(0);
