@@ -36,8 +36,6 @@ pub struct Setup {
     pub keys: PathBuf,
     /// The accounts that the node starts with.
     pub jwts: JwtSet,
-    /// Whether keys were made that were not there.
-    pub made_keys: bool,
     jetstream_key: Option<Zeroizing<String>>,
     links: Vec<Link>,
     changing: Mutex<Changing>,
@@ -89,34 +87,36 @@ impl Setup {
         };
         let fingerprint = jetstream_key.as_ref().map(|key| identity::fingerprint(key));
         key_guard::check(&data, encryption, fingerprint.as_deref())?;
-        let (jwts, made_keys) = match source {
+        let jwts = match source {
             Keys::Made => sign(&store, &settings)?,
             Keys::Given => {
                 let jwts = read_jwts(&settings)?;
                 creds_guard::check(&jwts, &settings.jwts_dir(), keys)?;
-                (jwts, false)
+                jwts
             }
         };
-        let links = links(&settings, &jwts, keys);
-        let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
-        let routes = settings.node.cluster.routes.clone();
-        let changing = Mutex::new(Changing { routes, bound: None });
-        let keys = keys.to_owned();
-        Ok(Self { settings, data, keys, jwts, made_keys, jetstream_key, links, changing, max_storage })
+        Self::assemble(settings, data, keys, jwts, jetstream_key)
     }
 
     /// The configuration that a start would give nats-server. Makes nothing and reads no secret.
     pub fn rendering(settings: Settings, keys: &Path) -> Result<String> {
         let data = DataDir::open(&settings.data_dir())?;
         let jwts = read_jwts(&settings)?;
+        Ok(Self::assemble(settings, data, keys, jwts, None)?.configuration())
+    }
+
+    fn assemble(
+        settings: Settings,
+        data: DataDir,
+        keys: &Path,
+        jwts: JwtSet,
+        jetstream_key: Option<Zeroizing<String>>,
+    ) -> Result<Self> {
         let links = links(&settings, &jwts, keys);
         let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
         let routes = settings.node.cluster.routes.clone();
         let changing = Mutex::new(Changing { routes, bound: None });
-        let (keys, jetstream_key, made_keys) = (keys.to_owned(), None, false);
-        let setup =
-            Self { settings, data, keys, jwts, made_keys, jetstream_key, links, changing, max_storage };
-        Ok(setup.configuration())
+        Ok(Self { settings, data, keys: keys.to_owned(), jwts, jetstream_key, links, changing, max_storage })
     }
 
     /// Binds what was bound before, in place of ports 0, from the next configuration on, so that
@@ -207,8 +207,8 @@ impl Setup {
 }
 
 /// Makes the keys that are missing, signs what changed, and writes the JWTs beside them.
-fn sign(store: &KeyStore, settings: &Settings) -> Result<(JwtSet, bool)> {
-    let created = identity::ensure_fleet_keys(store, &settings.fleet, SystemTime::now())?;
+fn sign(store: &KeyStore, settings: &Settings) -> Result<JwtSet> {
+    identity::ensure_fleet_keys(store, &settings.fleet, SystemTime::now())?;
     let (folder, now) = (settings.jwts_dir(), SystemTime::now());
     let signed = Ledger::new(store, &folder)
         .sign(now, |previous| identity::sign(store, &settings.fleet, previous, now))
@@ -216,7 +216,7 @@ fn sign(store: &KeyStore, settings: &Settings) -> Result<(JwtSet, bool)> {
     if !signed.written.is_empty() {
         info!("signed {} account JWTs into {}", signed.written.len(), folder.display());
     }
-    Ok((signed.set, !created.is_empty()))
+    Ok(signed.set)
 }
 
 /// What an error in signing is about.

@@ -13,23 +13,13 @@ use std::{
 };
 
 use harness::{
-    Place, client,
+    PORTS, Place, client,
     untouched::{Servers, Snapshot},
 };
 use nix::{sys::signal::kill, unistd::Pid};
 
 const NODE: &str = include_str!("../../../examples/school/node.toml");
 const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
-
-/// Any port for every listener, for `leafbox run`, which has no `--any-port`.
-const PORTS: &str = r#"
-[health]
-listen = "127.0.0.1:0"
-[nats]
-client = "127.0.0.1:0"
-monitoring = "127.0.0.1:0"
-websocket = "off"
-"#;
 
 const DEV: [&str; 3] = ["dev", "--once", "--any-port"];
 

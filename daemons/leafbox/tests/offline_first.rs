@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Node, Place, client, eventually, proxy::Proxy};
+use harness::{Node, PORTS, Place, client, eventually, proxy::Proxy};
 use settings::Name;
 
 const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
@@ -25,16 +25,6 @@ subscribe = ["_INBOX.>"]
 
 const FIRST: usize = 10_000;
 const MORE: usize = 2_000;
-
-/// Any port for every listener, so that tests run beside each other.
-const PORTS: &str = r#"
-[health]
-listen = "127.0.0.1:0"
-[nats]
-client = "127.0.0.1:0"
-monitoring = "127.0.0.1:0"
-websocket = "off"
-"#;
 
 fn leaf_file(uplink: std::net::SocketAddr) -> String {
     format!("name = \"school-1\"\n{PORTS}\n[uplink]\nurls = [\"nats-leaf://{uplink}\"]\n")

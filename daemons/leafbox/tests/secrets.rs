@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use harness::{Node, Place, eventually, files};
+use harness::{Node, PORTS, Place, eventually, files};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -22,16 +22,6 @@ const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
 
 /// A seed is a type and 32 bytes in base 32.
 const SEED_LENGTH: usize = 58;
-
-/// Any port for every listener, for `leafbox run`, which has no `--any-port`.
-const PORTS: &str = r#"
-[health]
-listen = "127.0.0.1:0"
-[nats]
-client = "127.0.0.1:0"
-monitoring = "127.0.0.1:0"
-websocket = "off"
-"#;
 
 /// Every seed in the keys folder, and the JetStream key.
 fn secrets(keys: &Path) -> BTreeSet<String> {

@@ -20,6 +20,17 @@ use serde_json::Value;
 /// How long anything may take before a test gives up on it: long, since machines are slow at times.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Any port for every listener of a leaf, at the end of a node.toml, for `leafbox run`, which has no
+/// `--any-port`. It ends in `[nats]`.
+pub(crate) const PORTS: &str = r#"
+[health]
+listen = "127.0.0.1:0"
+[nats]
+client = "127.0.0.1:0"
+monitoring = "127.0.0.1:0"
+websocket = "off"
+"#;
+
 /// A folder with the two files in it, and the commands run there.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
