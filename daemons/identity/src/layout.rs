@@ -9,6 +9,8 @@
 //! signed.json                                      every JWT that was signed with these keys
 //! *.creds, jetstream.key                           what this node itself runs with
 //! ```
+//!
+//! What a node itself runs with may also be called `leafbox_<name>`: see [`credential`].
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +41,24 @@ pub const OPERATOR_JWT: &str = "operator.jwt";
 pub const OPERATOR_SIGNING_KEYS: [&str; 2] = ["signing-1.nk", "signing-2.nk"];
 
 const OPERATOR_KEY: &str = "operator.nk";
+/// What systemd puts before the name of a file from the folder that units are given.
+const FOLDER_PREFIX: &str = "leafbox_";
+
+/// A credential that a node runs with: `<keys>/<name>` if it is there, else `<keys>/leafbox_<name>`
+/// if that is, else `<keys>/<name>`. An absolute `name` is the file itself.
+///
+/// A systemd unit that is given a folder, as `LoadCredential=leafbox:<folder>`, finds each file of
+/// it under the name `leafbox_<file>`. A file that was given by its own name counts more.
+pub fn credential(keys: &Path, name: impl AsRef<Path>) -> PathBuf {
+    let name = name.as_ref();
+    let given = keys.join(name);
+    if name.is_absolute() || given.exists() {
+        return given;
+    }
+    let Some(file) = name.file_name().and_then(|file| file.to_str()) else { return given };
+    let from_folder = given.with_file_name(format!("{FOLDER_PREFIX}{file}"));
+    if from_folder.exists() { from_folder } else { given }
+}
 
 /// The operator's own key.
 pub fn operator_key(keys: &Path) -> PathBuf {
@@ -67,27 +87,27 @@ pub fn service_creds(keys: &Path, account: &Name, service: &Name) -> PathBuf {
 
 /// The creds by which this leaf joins the hub for one account.
 pub fn leaf_creds(keys: &Path, account: &Name) -> PathBuf {
-    keys.join(format!("leaf-{account}.creds"))
+    credential(keys, format!("leaf-{account}.creds"))
 }
 
 /// The creds by which this node applies the stores of one account.
 pub fn apply_creds(keys: &Path, account: &Name) -> PathBuf {
-    keys.join(format!("apply-{account}.creds"))
+    credential(keys, format!("apply-{account}.creds"))
 }
 
 /// The creds by which this node pushes account claims.
 pub fn system_creds(keys: &Path) -> PathBuf {
-    keys.join(SYSTEM_CREDS)
+    credential(keys, SYSTEM_CREDS)
 }
 
 /// The creds of this node's health daemon.
 pub fn health_creds(keys: &Path) -> PathBuf {
-    keys.join(HEALTH_CREDS)
+    credential(keys, HEALTH_CREDS)
 }
 
 /// The key that this node's JetStream files are encrypted with.
 pub fn jetstream_key(keys: &Path) -> PathBuf {
-    keys.join(JETSTREAM_KEY)
+    credential(keys, JETSTREAM_KEY)
 }
 
 /// The public keys that an enrolled node signs with.
@@ -108,4 +128,29 @@ pub fn operator_jwt(jwts: &Path) -> PathBuf {
 /// An account's JWT in a folder of signed JWTs.
 pub fn account_jwt(jwts: &Path, account: &Name) -> PathBuf {
     jwts.join(format!("{account}.jwt"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_credential_is_found_under_either_name_and_its_own_counts_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (keys, shop) = (folder.path(), "SHOP".parse().unwrap());
+        let named = |name: &str| keys.join(name);
+        assert_eq!(leaf_creds(keys, &shop), named("leaf-SHOP.creds"), "where it would be made");
+        fs::write(named("leafbox_leaf-SHOP.creds"), "").unwrap();
+        fs::write(named("leafbox_jetstream.key"), "").unwrap();
+        assert_eq!(leaf_creds(keys, &shop), named("leafbox_leaf-SHOP.creds"));
+        assert_eq!(jetstream_key(keys), named("leafbox_jetstream.key"));
+        assert_eq!(apply_creds(keys, &shop), named("apply-SHOP.creds"));
+        fs::write(named("leaf-SHOP.creds"), "").unwrap();
+        assert_eq!(leaf_creds(keys, &shop), named("leaf-SHOP.creds"));
+        assert_eq!(credential(Path::new("/nowhere"), named("leaf-SHOP.creds")), named("leaf-SHOP.creds"));
+    }
 }

@@ -132,6 +132,7 @@ impl Setup {
     /// The nats-server configuration as of now.
     pub fn configuration(&self) -> String {
         let mut node = self.settings.node.clone();
+        tls_guard::resolve(&mut node, &self.keys);
         let changing = self.changing();
         node.cluster.routes.clone_from(&changing.routes);
         if let Some(bound) = &changing.bound {

@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use identity::layout;
 use settings::{Node, node::Tls};
 
 /// Checks that every file of TLS is there; relative ones are in the credentials directory.
 pub fn check(node: &Node, credentials: &Path) -> Result<()> {
     let missing: Vec<String> = files(node)
         .into_iter()
-        .map(|(key, file)| (key, credentials.join(file)))
+        .map(|(key, file)| (key, layout::credential(credentials, file)))
         .filter(|(_, path)| !path.is_file())
         .map(|(key, path)| format!("{} (`{key}`)", path.display()))
         .collect();
@@ -22,6 +23,19 @@ pub fn check(node: &Node, credentials: &Path) -> Result<()> {
          nothing was started",
         missing.join(", ")
     )
+}
+
+/// Puts the path of the file in the credentials directory in place of each relative name.
+pub fn resolve(node: &mut Node, credentials: &Path) {
+    let resolve = |file: &mut PathBuf| *file = layout::credential(credentials, &*file);
+    let tls = &mut node.nats.tls;
+    let listeners = [&mut tls.client, &mut tls.websocket, &mut tls.mqtt, &mut tls.leaf, &mut tls.route];
+    for tls in listeners.into_iter().flatten() {
+        [&mut tls.cert, &mut tls.key].into_iter().for_each(resolve);
+        [&mut tls.ca, &mut tls.own_cert, &mut tls.own_key].into_iter().flatten().for_each(resolve);
+    }
+    let uplink = &mut node.uplink;
+    [&mut uplink.ca, &mut uplink.cert, &mut uplink.key].into_iter().flatten().for_each(resolve);
 }
 
 fn files(node: &Node) -> Vec<(String, PathBuf)> {
@@ -72,9 +86,13 @@ mod tests {
         let error = check(&node, folder.path()).unwrap_err().to_string();
         assert!(error.contains("k.pem (`nats.tls.client.key`)") && error.contains("`uplink.ca`"), "{error}");
         assert!(!error.contains("c.pem (`nats.tls.client.cert`)"), "{error}");
-        for name in ["k.pem", "ca.pem"] {
+        for name in ["k.pem", "leafbox_ca.pem"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         check(&node, folder.path()).unwrap();
+        let mut resolved = node;
+        resolve(&mut resolved, folder.path());
+        assert_eq!(resolved.uplink.ca, Some(folder.path().join("leafbox_ca.pem")));
+        assert_eq!(resolved.nats.tls.client.unwrap().key, folder.path().join("k.pem"));
     }
 }

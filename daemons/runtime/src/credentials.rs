@@ -1,7 +1,8 @@
 //! The credentials directory: secrets are files in it, and nowhere else.
 //!
-//! Who may read them is the same rule as `identity` has for the keys that it opens, in
-//! `secret_file.rs`; the two crates do not know each other, so that it stands twice.
+//! Who may read them, and which of two names a file may have, are the same rules as `identity` has
+//! for the keys that it opens, in `secret_file.rs` and `layout.rs`; the two crates do not know each
+//! other, so that they stand twice.
 
 use std::{
     env, fs, io,
@@ -13,6 +14,10 @@ use zeroize::Zeroizing;
 
 /// The variable by which systemd names the credentials of a unit.
 const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+/// What systemd puts before the name of a file from the folder that units are given, as
+/// `LoadCredential=leafbox:<folder>`.
+const FOLDER_PREFIX: &str = "leafbox_";
 
 /// What a node needs, said wherever one of them is missing.
 pub const NEEDS: &str = "a node needs jetstream.key, health.creds, and leaf-<ACCOUNT>.creds and \
@@ -93,7 +98,7 @@ impl Credentials {
 
     /// The path of a credential that is there and that only its owner can read.
     pub fn path(&self, name: &str) -> Result<PathBuf, CredentialError> {
-        let path = self.directory.join(name);
+        let path = find(&self.directory, Path::new(name));
         match check(&path) {
             Ok(()) => Ok(path),
             Err(CredentialError::Read { source, .. }) => Err(self.failed(name, &path, source)),
@@ -115,6 +120,18 @@ impl Credentials {
         let remedy = if self.by_systemd { FROM_SYSTEMD } else { FROM_OPERATOR };
         CredentialError::Missing { name: name.to_owned(), path, needs: NEEDS, remedy }
     }
+}
+
+/// The file `<directory>/<name>` if it is there, else `<directory>/leafbox_<name>` if that is, else
+/// `<directory>/<name>`; an absolute `name` is the file itself.
+pub(crate) fn find(directory: &Path, name: &Path) -> PathBuf {
+    let given = directory.join(name);
+    if name.is_absolute() || given.exists() {
+        return given;
+    }
+    let Some(file) = name.file_name().and_then(|file| file.to_str()) else { return given };
+    let from_folder = given.with_file_name(format!("{FOLDER_PREFIX}{file}"));
+    if from_folder.exists() { from_folder } else { given }
 }
 
 /// Refuses a secret file that others than its owner can read or change.
@@ -196,6 +213,24 @@ mod tests {
         for (us, owner, group, mode, expected) in rows {
             assert_eq!(exposure(us, owner, group, mode), expected, "{us} {owner}:{group} {mode:o}");
         }
+    }
+
+    #[test]
+    fn a_credential_from_a_folder_is_found_unless_it_was_also_given_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = Credentials::in_directory(folder.path());
+        let write = |name: &str, mode: u32| {
+            let path = folder.path().join(name);
+            fs::write(&path, name).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write("leafbox_health.creds", 0o644);
+        let exposed = credentials.read("health.creds").unwrap_err().to_string();
+        assert!(exposed.contains("leafbox_health.creds") && exposed.contains("chmod 600"), "{exposed}");
+        write("leafbox_health.creds", 0o600);
+        assert_eq!(*credentials.read("health.creds").unwrap(), "leafbox_health.creds");
+        write("health.creds", 0o600);
+        assert_eq!(*credentials.read("health.creds").unwrap(), "health.creds");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::credentials;
+use crate::credentials::{self, find};
 
 /// How this node's own daemons speak with its client listener.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ impl LocalTls {
     /// A listener with the certificate `server`, PEM, that is shown the certificate and key `own`
     /// where it asks for one. Names are of files in the `credentials` directory.
     pub fn new(credentials: &Path, server: &Path, own: Option<(&Path, &Path)>) -> Self {
-        let own = own.map(|(cert, key)| (credentials.join(cert), credentials.join(key)));
-        Self { server: credentials.join(server), own }
+        let own = own.map(|(cert, key)| (find(credentials, cert), find(credentials, key)));
+        Self { server: find(credentials, server), own }
     }
 
     /// A client configuration that accepts only this certificate.
