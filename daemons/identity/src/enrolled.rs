@@ -7,16 +7,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::PathBuf,
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
 use settings::Name;
 
 use crate::{
+    jwt_set::JwtSet,
     keystore::{KeyStore, KeyStoreError, make_folder},
     layout,
     nkey::{KeyKind, public_key_kind},
     secret_file::{self, SecretFileError},
+    sign::{AT_NODE, seconds},
 };
 
 /// Why an enrolment failed.
@@ -38,11 +41,25 @@ pub enum EnrolError {
     },
     /// A key was taken back before.
     #[error(
-        "the key {key} of the node {node} was taken back and is not accepted again: make new keys on the node"
+        "the key {key}, offered by the node {node}, was taken back from {from} and is not accepted again: make new keys on the node, by moving its `signing` folder away before `leafbox enroll request`"
     )]
     TakenBack {
-        /// The node.
+        /// The node that offers it.
         node: Name,
+        /// The node that had it.
+        from: Name,
+        /// The key.
+        key: String,
+    },
+    /// A key is somebody else's.
+    #[error(
+        "the key {key}, offered by the node {node}, is the one of {holder} already: a box was copied with its keys, or the request was made up; make new keys on the node, by moving its `signing` folder away before `leafbox enroll request`"
+    )]
+    Held {
+        /// The node that offers it.
+        node: Name,
+        /// Whose it is, such as `shop-2` or `the role till in SHOP`.
+        holder: String,
         /// The key.
         key: String,
     },
@@ -95,6 +112,16 @@ pub struct EnrolledNode {
     /// Keys that it had and that are not valid any more.
     #[serde(default)]
     pub taken_back: BTreeSet<String>,
+    /// When the keys were last accepted or taken back, in seconds since 1970.
+    #[serde(default)]
+    pub changed_at: Option<i64>,
+}
+
+impl EnrolledNode {
+    /// Its keys, of all accounts and roles.
+    pub fn public_keys(&self) -> impl Iterator<Item = &String> {
+        self.keys.values().flat_map(BTreeMap::values)
+    }
 }
 
 /// All enrolled nodes, those that were taken back among them.
@@ -119,10 +146,13 @@ pub fn enrolled(keys: &KeyStore) -> Result<Vec<EnrolledNode>, EnrolError> {
 
 /// Enrols a node, or gives it new keys: the ones that it had before are taken back.
 /// They become valid with the next signed set.
-pub fn add_enrolled(keys: &KeyStore, node: &Name, offered: NodeKeys) -> Result<EnrolledNode, EnrolError> {
-    let path = layout::enrolled_node(keys.path(), node);
-    let before = if path.exists() { Some(read(path.clone())?) } else { None };
-    let mut taken_back = before.as_ref().map(|before| before.taken_back.clone()).unwrap_or_default();
+pub fn add_enrolled(
+    keys: &KeyStore,
+    node: &Name,
+    offered: NodeKeys,
+    now: SystemTime,
+) -> Result<EnrolledNode, EnrolError> {
+    let known = enrolled(keys)?;
     let mut fresh = BTreeSet::new();
     for (account, roles) in &offered {
         for (role, key) in roles {
@@ -130,28 +160,65 @@ pub fn add_enrolled(keys: &KeyStore, node: &Name, offered: NodeKeys) -> Result<E
                 let (node, account, role) = (node.clone(), account.clone(), role.clone());
                 return Err(EnrolError::Key { node, account, role, key: key.clone() });
             }
-            if taken_back.contains(key) {
-                return Err(EnrolError::TakenBack { node: node.clone(), key: key.clone() });
-            }
+            refuse_known(&known, node, key)?;
             fresh.insert(key.clone());
         }
     }
-    let old = before.iter().flat_map(|before| before.keys.values().flat_map(BTreeMap::values));
+    let before = known.into_iter().find(|known| known.node == *node);
+    let mut taken_back = before.as_ref().map(|before| before.taken_back.clone()).unwrap_or_default();
+    let old = before.iter().flat_map(EnrolledNode::public_keys);
     taken_back.extend(old.filter(|key| !fresh.contains(*key)).cloned());
-    let enrolled = EnrolledNode { node: node.clone(), keys: offered, taken_back };
-    if before.as_ref() != Some(&enrolled) {
-        write(keys, &enrolled)?;
+    if let Some(before) = before.filter(|before| before.keys == offered && before.taken_back == taken_back) {
+        return Ok(before);
     }
+    let enrolled =
+        EnrolledNode { node: node.clone(), keys: offered, taken_back, changed_at: Some(seconds(now)) };
+    write(keys, &enrolled)?;
     Ok(enrolled)
 }
 
+/// Refuses a key that was taken back from any node, or that another one has.
+fn refuse_known(known: &[EnrolledNode], node: &Name, key: &str) -> Result<(), EnrolError> {
+    for other in known {
+        if other.taken_back.contains(key) {
+            let (node, from) = (node.clone(), other.node.clone());
+            return Err(EnrolError::TakenBack { node, from, key: key.into() });
+        }
+        if other.node != *node && other.public_keys().any(|held| held == key) {
+            let holder = format!("the node {}", other.node);
+            return Err(EnrolError::Held { node: node.clone(), holder, key: key.into() });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses keys that a signed set knows as those of a role of the fleet or of another node: whoever
+/// offers one would change what its users may do.
+pub fn refuse_foreign(set: &JwtSet, node: &Name, offered: &NodeKeys) -> Result<(), EnrolError> {
+    let offered: BTreeSet<&String> = offered.values().flat_map(BTreeMap::values).collect();
+    for (name, account) in &set.accounts {
+        let scopes = account.claims().nats.signing_keys.iter();
+        let held = scopes.map(|claim| (claim.key(), claim.role())).chain([(account.public_key.as_str(), "")]);
+        for (key, role) in held.filter(|(key, _)| offered.contains(&(*key).to_owned())) {
+            let holder = match role.split_once(AT_NODE) {
+                Some((_, at)) if at == node.as_str() => continue,
+                Some((_, at)) => format!("the node {at}"),
+                None if role.is_empty() => format!("the account {name}"),
+                None => format!("the role {role} in {name}"),
+            };
+            return Err(EnrolError::Held { node: node.clone(), holder, key: key.into() });
+        }
+    }
+    Ok(())
+}
+
 /// Takes all keys of a node back. Its users are cut off when the next signed set is pushed.
-pub fn remove_enrolled(keys: &KeyStore, node: &Name) -> Result<EnrolledNode, EnrolError> {
+pub fn remove_enrolled(keys: &KeyStore, node: &Name, now: SystemTime) -> Result<EnrolledNode, EnrolError> {
     let path = layout::enrolled_node(keys.path(), node);
     if !path.exists() {
         return Err(EnrolError::Unknown { node: node.clone(), path });
     }
-    add_enrolled(keys, node, NodeKeys::new())
+    add_enrolled(keys, node, NodeKeys::new(), now)
 }
 
 fn read(path: PathBuf) -> Result<EnrolledNode, EnrolError> {
@@ -165,3 +232,6 @@ fn write(keys: &KeyStore, node: &EnrolledNode) -> Result<(), EnrolError> {
     let text = serde_json::to_string_pretty(node).expect("an enrolled node is plain data");
     Ok(secret_file::replace(&path, format!("{text}\n").as_bytes(), 0o600)?)
 }
+
+#[cfg(test)]
+mod tests;

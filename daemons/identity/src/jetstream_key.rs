@@ -47,15 +47,20 @@ pub fn ensure_jetstream_key(keys: &KeyStore) -> Result<bool, KeyStoreError> {
     if path.exists() {
         return Ok(false);
     }
+    match secret_file::create(&path, new_jetstream_key()?.as_bytes()) {
+        Err(SecretFileError::Exists { .. }) => Ok(false),
+        other => Ok(other.map(|()| true)?),
+    }
+}
+
+/// A new key, for a caller that keeps it safe.
+pub fn new_jetstream_key() -> Result<Zeroizing<String>, KeyStoreError> {
     let mut bytes = Zeroizing::new([0; 32]);
     random(&mut *bytes).map_err(KeyStoreError::Generate)?;
     let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS));
     text.push_str(PREFIX);
     HEXLOWER.encode_append(&*bytes, &mut text);
-    match secret_file::create(&path, text.as_bytes()) {
-        Err(SecretFileError::Exists { .. }) => Ok(false),
-        other => Ok(other.map(|()| true)?),
-    }
+    Ok(text)
 }
 
 /// Reads the key, for the environment of nats-server and nothing else.

@@ -96,6 +96,20 @@ pub enum JwtSetError {
         /// The public key that is named.
         key: String,
     },
+    /// Two sets that should be one are of two operators.
+    #[error(
+        "the account JWTs in {here} are of the operator {ours} and those in {there} of {theirs}: they are of two fleets; take those of the wrong one away"
+    )]
+    TwoOperators {
+        /// A folder, or words for where the set comes from.
+        here: String,
+        /// Its operator.
+        ours: String,
+        /// Another folder.
+        there: String,
+        /// Its operator.
+        theirs: String,
+    },
     /// A file in the folder has a name that no account can have.
     #[error("{} cannot be the JWT of an account: {reason}", path.display())]
     FileName {
@@ -259,6 +273,35 @@ impl JwtSet {
         self.accounts.iter().find(|(_, account)| account.public_key == public_key).map(|(name, _)| name)
     }
 
+    /// The newer JWT of the operator and of each account, of this set and of another; each comes
+    /// with the words that an error should call it by.
+    ///
+    /// A JWT whose signer the newer operator JWT no longer names counts for nothing.
+    pub fn newest(self, here: &str, other: Self, there: &str) -> Result<Self, JwtSetError> {
+        let (ours, theirs) = (&self.operator_claims, &other.operator_claims);
+        if ours.subject != theirs.subject {
+            return Err(JwtSetError::TwoOperators {
+                here: here.into(),
+                ours: ours.subject.clone(),
+                there: there.into(),
+                theirs: theirs.subject.clone(),
+            });
+        }
+        let (mut newer, older, origin) =
+            if ours.issued_at >= theirs.issued_at { (self, other, here) } else { (other, self, there) };
+        for (name, account) in older.accounts {
+            let known = newer.accounts.get(&name);
+            let is_newer = known.is_none_or(|known| known.issued_at < account.issued_at);
+            if is_newer && newer.is_issued_here(&account.claims) {
+                newer.accounts.insert(name, account);
+            }
+        }
+        if newer.name_of(&newer.system_account).is_none() {
+            return Err(JwtSetError::NoSystemAccount { origin: origin.into(), key: newer.system_account });
+        }
+        Ok(newer)
+    }
+
     /// Reads a folder of `operator.jwt` and `<ACCOUNT>.jwt`; other files are passed over.
     pub fn read_dir(folder: &Path) -> Result<Self, JwtSetError> {
         let operator_path = layout::operator_jwt(folder);
@@ -311,5 +354,36 @@ impl JwtSet {
             written.push(path);
         }
         Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::{
+        fixture::{at, signed},
+        sign,
+    };
+
+    #[test]
+    fn of_two_folders_the_newer_jwt_of_each_account_counts() {
+        let (_folder, keys, fleet, old) = signed();
+        let mut changed = fleet.clone();
+        changed.accounts.get_mut("SHOP").unwrap().description = Some("changed".into());
+        let new = sign(&keys, &changed, Some(&old), at(5)).unwrap();
+        assert_ne!(old.accounts["SHOP"].jwt, new.accounts["SHOP"].jwt);
+        for (one, two) in [(&old, &new), (&new, &old)] {
+            assert_eq!(one.clone().newest("one", two.clone(), "two").unwrap(), new);
+        }
+        let mut fewer = new.clone();
+        fewer.accounts.remove("HEAD");
+        assert_eq!(
+            fewer.newest("one", old.clone(), "two").unwrap(),
+            new,
+            "what one of them lacks comes along"
+        );
+        let (_other_folder, _, _, other) = signed();
+        let error = old.newest("jwts", other, "data").unwrap_err().to_string();
+        assert!(error.contains("two fleets") && error.contains("jwts") && error.contains("data"), "{error}");
     }
 }

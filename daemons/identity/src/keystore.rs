@@ -12,6 +12,7 @@ use std::{
 use settings::Name;
 
 use crate::{
+    enrolment::places,
     layout,
     nkey::{KeyError, KeyKind, SecretKey},
     secret_file::{self, Exposure, SecretFileError},
@@ -134,9 +135,12 @@ impl KeyStore {
         self.read_key(&path, KeyKind::Account, || format!("key of the account {account}"))
     }
 
-    /// The signing key of a role, which signs its users.
+    /// The signing key of a role, which signs its users: the fleet's, or the one of its own that an
+    /// enrolled node has.
     pub fn role(&self, account: &Name, role: &Name) -> Result<SecretKey, KeyStoreError> {
-        let path = layout::role_key(&self.path, account, role);
+        let own = places::signing_key(&self.path, account, role);
+        let fleets = layout::role_key(&self.path, account, role);
+        let path = if own.exists() && !fleets.exists() { own } else { fleets };
         let what = || format!("signing key of the role {role} in the account {account}");
         self.read_key(&path, KeyKind::Account, what)
     }

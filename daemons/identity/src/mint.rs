@@ -75,8 +75,13 @@ pub struct UserRequest<'a> {
 
 /// Makes a user with a new key.
 pub fn mint(keys: &KeyStore, request: &UserRequest<'_>, now: SystemTime) -> Result<Creds, MintError> {
+    mint_with(&keys.role(request.account, request.role)?, request, now)
+}
+
+/// Makes a user with a new key, signed by a key of the role that the caller has read.
+pub fn mint_with(signer: &SecretKey, request: &UserRequest<'_>, now: SystemTime) -> Result<Creds, MintError> {
     let key = SecretKey::generate(KeyKind::User).map_err(KeyStoreError::Generate)?;
-    let (jwt, claims) = signed(keys, request, &key.public_key(), now)?;
+    let (jwt, claims) = signed(signer, request, &key.public_key(), now)?;
     Ok(Creds::new(jwt, claims, key))
 }
 
@@ -90,11 +95,11 @@ pub fn mint_for(
     if public_key_kind(user_key) != Some(KeyKind::User) {
         return Err(MintError::NotAUser { key: user_key.into() });
     }
-    signed(keys, request, user_key, now).map(|(jwt, _)| jwt)
+    signed(&keys.role(request.account, request.role)?, request, user_key, now).map(|(jwt, _)| jwt)
 }
 
 fn signed(
-    keys: &KeyStore,
+    signer: &SecretKey,
     request: &UserRequest<'_>,
     user_key: &str,
     now: SystemTime,
@@ -113,7 +118,7 @@ fn signed(
         }
         claims.expires = Some(now.saturating_add(i64::try_from(expires.as_secs()).unwrap_or(i64::MAX)));
     }
-    let jwt = claims.sign(&keys.role(request.account, request.role)?, now);
+    let jwt = claims.sign(signer, now);
     if jwt.len() > LONGEST_USER_JWT {
         return Err(MintError::TooLong { user: request.name.into(), bytes: jwt.len() });
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use data_encoding::BASE32_NOPAD;
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Length of an encoded seed, in characters.
@@ -108,11 +108,7 @@ impl SecretKey {
 
     /// The public half, which may be shown.
     pub fn public_key(&self) -> String {
-        let mut raw = Vec::with_capacity(35);
-        raw.push(self.kind.prefix());
-        raw.extend_from_slice(self.signing.verifying_key().as_bytes());
-        raw.extend_from_slice(&crc16(&raw).to_le_bytes());
-        BASE32_NOPAD.encode(&raw)
+        public_text(self.kind, self.signing.verifying_key().as_bytes())
     }
 
     /// The encoded seed, for a file with mode 0600 and nothing else.
@@ -150,6 +146,27 @@ pub(crate) fn random(bytes: &mut [u8]) -> Result<(), KeyError> {
 pub fn public_key_kind(text: &str) -> Option<KeyKind> {
     let (prefix, _) = nkeys::from_public_key(text).ok()?;
     KeyKind::ALL.into_iter().find(|kind| kind.prefix() == prefix)
+}
+
+/// The 32 bytes of an account's public key.
+pub fn account_key_bytes(text: &str) -> Option<[u8; 32]> {
+    let (prefix, bytes) = nkeys::from_public_key(text).ok()?;
+    (prefix == KeyKind::Account.prefix()).then_some(bytes)
+}
+
+/// The public key of an account from its 32 bytes; nothing where they are no key, or one that
+/// anybody could sign for.
+pub fn account_key_text(bytes: &[u8; 32]) -> Option<String> {
+    let key = VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak())?;
+    Some(public_text(KeyKind::Account, key.as_bytes()))
+}
+
+fn public_text(kind: KeyKind, bytes: &[u8; 32]) -> String {
+    let mut raw = Vec::with_capacity(35);
+    raw.push(kind.prefix());
+    raw.extend_from_slice(bytes);
+    raw.extend_from_slice(&crc16(&raw).to_le_bytes());
+    BASE32_NOPAD.encode(&raw)
 }
 
 /// Whether `signature` is of `message` by the holder of `public_key`.

@@ -140,7 +140,7 @@ pub(crate) fn exposure(path: &Path, metadata: &Metadata) -> Option<Exposure> {
 }
 
 /// Reads a text file that only its owner may read.
-pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
+pub fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => SecretFileError::Missing { path: path.into() },
         _ => SecretFileError::Read { path: path.into(), source },
@@ -161,13 +161,13 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
 }
 
 /// Writes a new file with mode 0600; one that exists already is an error and stays as it is.
-pub(crate) fn create(path: &Path, content: &[u8]) -> Result<(), SecretFileError> {
+pub fn create(path: &Path, content: &[u8]) -> Result<(), SecretFileError> {
     create_unnamed(path, content)?;
     flush_names([path])
 }
 
 /// Makes the names of new files survive a power cut, each folder flushed once.
-pub(crate) fn flush_names<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), SecretFileError> {
+pub fn flush_names<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), SecretFileError> {
     let folders: BTreeSet<&Path> = paths.into_iter().filter_map(Path::parent).collect();
     for folder in folders {
         flush_folder(folder).map_err(|source| SecretFileError::Write { path: folder.into(), source })?;
@@ -192,7 +192,7 @@ pub(crate) fn create_unnamed(path: &Path, content: &[u8]) -> Result<(), SecretFi
 }
 
 /// Writes a file in place of the one that may be there.
-pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), SecretFileError> {
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), SecretFileError> {
     let failed = |source| SecretFileError::Write { path: path.into(), source };
     let temporary = write_beside(path, content, mode).map_err(failed)?;
     let renamed = fs::rename(&temporary, path);

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use settings::{Account, Fleet, Name, SYSTEM_ACCOUNT};
+use settings::{Account, Fleet, Name, SYSTEM_ACCOUNT, builtin::role_at_node, fleet::Role};
 
 use crate::{
     activation::{ActivationError, Context},
@@ -261,33 +261,37 @@ fn body(
     nodes: &[EnrolledNode],
 ) -> Result<AccountBody, SignError> {
     let roles = account.all_roles();
-    let scope = |key: String, role: &Name, label: String| UserScope {
+    let scope = |key: String, label: String, role: &Role| UserScope {
         kind: "user_scope".into(),
         key,
         role: label,
-        template: declared::permissions(&roles[role]),
-        description: roles[role].description.clone().unwrap_or_default(),
+        template: declared::permissions(role),
+        description: role.description.clone().unwrap_or_default(),
         other: Default::default(),
     };
+    let scope_at = |key: &str, role: &Name, node: &Name| {
+        let narrowed = role_at_node(name, role, &roles[role], node);
+        scope(key.into(), format!("{role}{AT_NODE}{node}"), &narrowed)
+    };
     let mut scopes: BTreeMap<String, UserScope> = BTreeMap::new();
-    for role in roles.keys() {
+    for (role, declared) in &roles {
         let key = keys.role(name, role)?.public_key();
-        scopes.insert(key.clone(), scope(key, role, role.to_string()));
+        scopes.insert(key.clone(), scope(key, role.to_string(), declared));
     }
     for node in nodes {
         let held = node.keys.get(name).into_iter().flatten().filter(|(role, _)| roles.contains_key(*role));
         for (role, key) in held {
-            let label = format!("{role}{AT_NODE}{}", node.node);
-            scopes.insert(key.clone(), scope(key.clone(), role, label));
+            scopes.insert(key.clone(), scope_at(key, role, &node.node));
         }
     }
     // Nodes that were enrolled where another keys directory is: their keys stand in the set alone.
     let taken_back: BTreeSet<&String> = nodes.iter().flat_map(|node| &node.taken_back).collect();
     for claim in before.iter().flat_map(|body| &body.signing_keys) {
         let SigningKeyClaim::Scoped(old) = claim else { continue };
-        let role = old.role.split_once(AT_NODE).and_then(|(role, _)| roles.get_key_value(role));
-        if let Some((role, _)) = role.filter(|_| !taken_back.contains(&old.key)) {
-            scopes.entry(old.key.clone()).or_insert_with(|| scope(old.key.clone(), role, old.role.clone()));
+        let Some((role, node)) = old.role.split_once(AT_NODE) else { continue };
+        let held = roles.get_key_value(role).zip(node.parse::<Name>().ok());
+        if let Some(((role, _), node)) = held.filter(|_| !taken_back.contains(&old.key)) {
+            scopes.entry(old.key.clone()).or_insert_with(|| scope_at(&old.key, role, &node));
         }
     }
     let mut exports: Vec<_> = account.exports.iter().map(declared::export).collect();

@@ -1,11 +1,12 @@
 //! What leafbox adds to the accounts that a fleet declares: its own account, the system account,
 //! and in every account the roles by which a node applies stores and joins the hub.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     fleet::{Account, Fleet, JetStreamLimits, LEAFBOX_ACCOUNT, Responses, Role, SYSTEM_ACCOUNT, Service},
     names::{Name, Subject},
+    node::NodeRole,
     store::{KeyValue, On, Retention, Stream, Travel},
     units::{ByteSize, Span},
 };
@@ -38,6 +39,29 @@ impl Fleet {
         accounts.insert(name(SYSTEM_ACCOUNT), system_account());
         accounts
     }
+
+    /// The roles of each account that a node signs users for with keys of its own: what it runs
+    /// with itself, and all declared ones, so that it mints users while nobody can be reached.
+    ///
+    /// Only a leaf joins the hub, and only a hub node pushes account claims.
+    pub fn roles_of_node(&self, kind: NodeRole) -> BTreeMap<Name, BTreeSet<Name>> {
+        let others = match kind {
+            NodeRole::Leaf => PUSH_ROLE,
+            NodeRole::Hub => LEAF_ROLE,
+        };
+        let roles = |account: Account| account.all_roles().into_keys().filter(|role| role.as_str() != others);
+        self.all_accounts().into_iter().map(|(name, account)| (name, roles(account).collect())).collect()
+    }
+}
+
+/// A role as a key has it that only `node` holds. The health daemon writes about its own node, and
+/// a box that was stolen must not speak for the others.
+pub fn role_at_node(account: &Name, role_name: &Name, role: &Role, node: &Name) -> Role {
+    let mut role = role.clone();
+    if account.as_str() == LEAFBOX_ACCOUNT && role_name.as_str() == HEALTH_SERVICE {
+        role.publish = health_publishes(node, node);
+    }
+    role
 }
 
 fn leafbox_account() -> Account {
@@ -71,15 +95,20 @@ fn audit_stream() -> Stream {
     }
 }
 
+/// What the health daemon publishes about the nodes and keys given, which may be wildcards.
+fn health_publishes(node: &str, key: &str) -> Vec<Subject> {
+    subjects(&[
+        &format!("leafbox.node.{node}.heartbeat"),
+        &format!("$KV.{NODES_BUCKET}.{key}"),
+        "$JS.API.INFO",
+        &format!("$JS.API.STREAM.INFO.KV_{NODES_BUCKET}"),
+    ])
+}
+
 fn health_service() -> Service {
     Service {
         description: Some("heartbeat of the node".into()),
-        publish: subjects(&[
-            "leafbox.node.*.heartbeat",
-            "$KV.leafbox_nodes.>",
-            "$JS.API.INFO",
-            "$JS.API.STREAM.INFO.KV_leafbox_nodes",
-        ]),
+        publish: health_publishes("*", ">"),
         subscribe: subjects(&["_INBOX.>", "$SRV.>"]),
         responses: Some(Responses { max: 1, expires: Span::seconds(10) }),
         ..Service::default()

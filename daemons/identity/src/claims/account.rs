@@ -148,6 +148,14 @@ impl SigningKeyClaim {
             Self::Scoped(scope) => &scope.key,
         }
     }
+
+    /// The role that it is scoped to, `role@node` for a node's own; empty without a scope.
+    pub fn role(&self) -> &str {
+        match self {
+            Self::Plain(_) => "",
+            Self::Scoped(scope) => &scope.role,
+        }
+    }
 }
 
 /// A signing key whose users have the permissions of one role.

@@ -228,7 +228,7 @@ fn a_nodes_own_keys_stand_beside_the_roles_until_taken_back() {
     let (_folder, keys, fleet, set) = signed();
     let node_key = SecretKey::generate(KeyKind::Account).unwrap().public_key();
     let offered: NodeKeys = [(name("SHOP"), [(name("till"), node_key.clone())].into())].into();
-    add_enrolled(&keys, &name("van-1"), offered.clone()).unwrap();
+    add_enrolled(&keys, &name("van-1"), offered.clone(), at(5)).unwrap();
     let with = sign(&keys, &fleet, Some(&set), at(5)).unwrap();
     let held = scope(&with, "SHOP", "till@van-1").unwrap();
     assert_eq!(held.key, node_key);
@@ -241,16 +241,16 @@ fn a_nodes_own_keys_stand_beside_the_roles_until_taken_back() {
     let held = scope(&kept, "SHOP", "till@van-1").unwrap();
     assert_eq!(held.template.publish.deny, ["sales.secret"]);
 
-    add_enrolled(&keys, &name("van-1"), offered.clone()).unwrap();
-    let node = remove_enrolled(&keys, &name("van-1")).unwrap();
+    add_enrolled(&keys, &name("van-1"), offered.clone(), at(5)).unwrap();
+    let node = remove_enrolled(&keys, &name("van-1"), at(6)).unwrap();
     assert!(node.keys.is_empty() && node.taken_back.contains(&node_key));
     let without = sign(&keys, &fleet, Some(&kept), at(7)).unwrap();
     assert!(scope(&without, "SHOP", "till@van-1").is_none());
     let back = sign(&keys, &fleet, Some(&with), at(8)).unwrap();
     assert!(scope(&back, "SHOP", "till@van-1").is_none(), "an older set does not bring it back");
-    let message = add_enrolled(&keys, &name("van-1"), offered).unwrap_err().to_string();
+    let message = add_enrolled(&keys, &name("van-1"), offered, at(7)).unwrap_err().to_string();
     assert!(message.contains("was taken back"), "{message}");
-    assert!(remove_enrolled(&keys, &name("van-2")).is_err());
+    assert!(remove_enrolled(&keys, &name("van-2"), at(8)).is_err());
 }
 
 #[test]
