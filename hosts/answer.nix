@@ -1,0 +1,89 @@
+# How the operator's answer comes into a machine that nobody can log in to: pasted at the console, or
+# as the file `leafbox-answer` on the partition that other computers can read too.
+#
+# Neither is a way around the answer's own signature, and both end once the machine is enrolled.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  leafbox = "${config.services.leafbox.package}/bin/leafbox";
+  enrolled = "/var/lib/leafbox-keys/enrolled";
+  # The FAT partition: that of EFI, or that of the Raspberry Pi's firmware.
+  folder =
+    if config.fileSystems ? "/boot/firmware" then
+      "/boot/firmware"
+    else
+      config.boot.loader.efi.efiSysMountPoint;
+  file = "${folder}/leafbox-answer";
+
+  accept = {
+    # After the request is on the console, which names the machine.
+    after = [ "leafbox-enroll.service" ];
+    wantedBy = [ "multi-user.target" ];
+    environment.LEAFBOX_CONFIG = "/etc/leafbox/node.toml";
+    path = [ config.systemd.package ];
+    serviceConfig = {
+      NoNewPrivileges = true;
+      ProtectHome = true;
+      ProtectSystem = "strict";
+      # The keys, and the host key that systemd-creds encrypts them with.
+      ReadWritePaths = [
+        "/var/lib/leafbox-keys"
+        "/var/lib/systemd"
+      ];
+      PrivateNetwork = true;
+      PrivateTmp = true;
+      UMask = "0077";
+    };
+  };
+in
+{
+  systemd.services.leafbox-answer = lib.mkMerge [
+    accept
+    {
+      description = "enrolment answer on the boot partition";
+      unitConfig = {
+        ConditionPathExists = [
+          "!${enrolled}"
+          file
+        ];
+        # Also where the partition is not mounted otherwise.
+        RequiresMountsFor = folder;
+      };
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = "${leafbox} enroll accept ${file}";
+      };
+    }
+  ];
+
+  systemd.services.leafbox-console = lib.mkMerge [
+    accept
+    {
+      description = "enrolment answer at the console";
+      after = [ "leafbox-answer.service" ];
+      unitConfig.ConditionPathExists = "!${enrolled}";
+      serviceConfig = {
+        ExecStart = "${leafbox} enroll accept -";
+        StandardInput = "tty-force";
+        StandardOutput = "tty";
+        StandardError = "journal+console";
+        TTYPath = "/dev/console";
+        TTYReset = true;
+        # A paste that went wrong is no reason to carry the box home.
+        Restart = "always";
+        RestartSec = "2s";
+      };
+    }
+  ];
+
+  # No login prompt: there is nobody to log in, and it would take the paste.
+  systemd.services = {
+    "getty@".enable = false;
+    "serial-getty@".enable = false;
+    "autovt@".enable = false;
+  };
+}

@@ -1,0 +1,4 @@
+{
+  imports = [ ./hub-node.nix ];
+  networking.hostName = "hub-2";
+}

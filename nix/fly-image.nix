@@ -1,0 +1,80 @@
+# A container: `leafbox run` as a user without rights, nats-server, certificate authorities, and no
+# shell but the one that `leafbox-fly` needs.
+#
+# Prints the image when it is run: `nix build .#fly-image && ./result | docker load`.
+{
+  lib,
+  dockerTools,
+  busybox,
+  cacert,
+  writeTextFile,
+  leafbox,
+  nats-server,
+}:
+let
+  id = "65532";
+  # leafbox asks for no user database; Fly's init does, and refuses to start without one.
+  users = dockerTools.fakeNss.override {
+    extraPasswdLines = [ "leafbox:x:${id}:${id}:leafbox:/data:/sbin/nologin" ];
+    extraGroupLines = [ "leafbox:x:${id}:" ];
+  };
+
+  # Fly writes `[[files]]` with an owner and a mode that its documentation leaves open, and leafbox
+  # refuses a secret that others can read: so they are copied into memory, for us alone.
+  leafbox-fly = writeTextFile {
+    name = "leafbox-fly";
+    executable = true;
+    destination = "/bin/leafbox-fly";
+    text = ''
+      #!${busybox}/bin/sh
+      set -eu
+      umask 077
+      CREDENTIALS_DIRECTORY=/dev/shm/leafbox
+      ${busybox}/bin/rm -rf "$CREDENTIALS_DIRECTORY"
+      ${busybox}/bin/mkdir "$CREDENTIALS_DIRECTORY"
+      for file in /etc/leafbox/secrets/*; do
+        [ -e "$file" ] || {
+          echo "leafbox-fly: /etc/leafbox/secrets is empty: name the secrets in fly.toml, as [[files]]" >&2
+          exit 2
+        }
+        ${busybox}/bin/cat "$file" >"$CREDENTIALS_DIRECTORY/''${file##*/}"
+      done
+      export CREDENTIALS_DIRECTORY
+      exec ${leafbox}/bin/leafbox run "$@"
+    '';
+  };
+in
+dockerTools.streamLayeredImage {
+  name = "leafbox";
+  tag = leafbox.version;
+
+  # The programs by short names, for `fly ssh console` and fly.toml; the rest comes as dependencies.
+  contents = [
+    leafbox
+    leafbox-fly
+    users
+  ];
+  # Anyone's, because the user may be another one than ours; a volume is mounted over it.
+  extraCommands = "mkdir -m 1777 data";
+
+  config = {
+    Entrypoint = [
+      "${leafbox}/bin/leafbox"
+      "run"
+    ];
+    User = "${id}:${id}";
+    Env = [
+      "LEAFBOX_CONFIG=/etc/leafbox/node.toml"
+      "LEAFBOX_NATS_SERVER=${nats-server}/bin/nats-server"
+      "SSL_CERT_FILE=${cacert}/etc/ssl/certs/ca-bundle.crt"
+    ];
+    WorkingDir = "/data";
+    StopSignal = "SIGTERM";
+    Labels = {
+      "org.opencontainers.image.title" = "leafbox";
+      "org.opencontainers.image.description" = leafbox.meta.description;
+      "org.opencontainers.image.version" = leafbox.version;
+      "org.opencontainers.image.licenses" = leafbox.meta.license.spdxId;
+    };
+  };
+}
