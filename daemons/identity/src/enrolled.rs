@@ -153,21 +153,12 @@ pub fn add_enrolled(
     now: SystemTime,
 ) -> Result<EnrolledNode, EnrolError> {
     let known = enrolled(keys)?;
-    let mut fresh = BTreeSet::new();
-    for (account, roles) in &offered {
-        for (role, key) in roles {
-            if public_key_kind(key) != Some(KeyKind::Account) {
-                let (node, account, role) = (node.clone(), account.clone(), role.clone());
-                return Err(EnrolError::Key { node, account, role, key: key.clone() });
-            }
-            refuse_known(&known, node, key)?;
-            fresh.insert(key.clone());
-        }
-    }
+    check(&known, node, &offered)?;
+    let fresh: BTreeSet<&String> = offered.values().flat_map(BTreeMap::values).collect();
     let before = known.into_iter().find(|known| known.node == *node);
     let mut taken_back = before.as_ref().map(|before| before.taken_back.clone()).unwrap_or_default();
     let old = before.iter().flat_map(EnrolledNode::public_keys);
-    taken_back.extend(old.filter(|key| !fresh.contains(*key)).cloned());
+    taken_back.extend(old.filter(|key| !fresh.contains(key)).cloned());
     if let Some(before) = before.filter(|before| before.keys == offered && before.taken_back == taken_back) {
         return Ok(before);
     }
@@ -175,6 +166,31 @@ pub fn add_enrolled(
         EnrolledNode { node: node.clone(), keys: offered, taken_back, changed_at: Some(seconds(now)) };
     write(keys, &enrolled)?;
     Ok(enrolled)
+}
+
+/// Refuses keys that [`add_enrolled`] would refuse, and those that a signed set knows as a role's of
+/// the fleet or another node's: whoever offers one would change what its users may do.
+pub fn check_offered(
+    keys: &KeyStore,
+    set: Option<&JwtSet>,
+    node: &Name,
+    offered: &NodeKeys,
+) -> Result<(), EnrolError> {
+    check(&enrolled(keys)?, node, offered)?;
+    set.map_or(Ok(()), |set| refuse_foreign(set, node, offered))
+}
+
+fn check(known: &[EnrolledNode], node: &Name, offered: &NodeKeys) -> Result<(), EnrolError> {
+    for (account, roles) in offered {
+        for (role, key) in roles {
+            if public_key_kind(key) != Some(KeyKind::Account) {
+                let (node, account, role) = (node.clone(), account.clone(), role.clone());
+                return Err(EnrolError::Key { node, account, role, key: key.clone() });
+            }
+            refuse_known(known, node, key)?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a key that was taken back from any node, or that another one has.
@@ -192,9 +208,7 @@ fn refuse_known(known: &[EnrolledNode], node: &Name, key: &str) -> Result<(), En
     Ok(())
 }
 
-/// Refuses keys that a signed set knows as those of a role of the fleet or of another node: whoever
-/// offers one would change what its users may do.
-pub fn refuse_foreign(set: &JwtSet, node: &Name, offered: &NodeKeys) -> Result<(), EnrolError> {
+fn refuse_foreign(set: &JwtSet, node: &Name, offered: &NodeKeys) -> Result<(), EnrolError> {
     let offered: BTreeSet<&String> = offered.values().flat_map(BTreeMap::values).collect();
     for (name, account) in &set.accounts {
         let scopes = account.claims().nats.signing_keys.iter();

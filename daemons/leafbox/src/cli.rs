@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+mod enroll;
+
+pub use enroll::{DeviceKeys, Enroll, EnrollAccept, EnrollApprove, EnrollRequest, EnrollRevoke};
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0    success; for `plan`, nothing differs
@@ -78,6 +82,9 @@ pub enum Command {
     /// NATS users that stand in no file
     #[command(subcommand)]
     User(User),
+    /// Let a new box into the fleet: it makes its own keys, and only public ones travel
+    #[command(subcommand)]
+    Enroll(Enroll),
     /// Permissions, tried out on the running server
     #[command(subcommand)]
     Auth(Auth),

@@ -212,7 +212,10 @@ pub async fn ask_healthy(session: &Session) -> Result<stores::Healthy> {
 }
 
 /// Makes the keys that are missing, signs what changed, and pushes what is not in force.
-async fn converge_accounts(session: &Session, keys: &KeyStore) -> Result<(Accounts, Option<PushReport>)> {
+pub(crate) async fn converge_accounts(
+    session: &Session,
+    keys: &KeyStore,
+) -> Result<(Accounts, Option<PushReport>)> {
     if !keys.has_operator() {
         return Ok((plan_accounts(session).await?, None));
     }

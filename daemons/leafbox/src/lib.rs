@@ -69,6 +69,7 @@ async fn run_async(cli: Cli) -> Result<u8> {
         Command::Auth(cli::Auth::Test { account, json }) => {
             commands::auth::run(&open()?, account.as_deref(), *json).await?;
         }
+        Command::Enroll(command) => return commands::enroll::run(global, command).await,
         Command::Context(arguments) => commands::context::run(&open()?, arguments)?,
         Command::Logs(arguments) => commands::logs::run(&open()?, arguments).await?,
         Command::Completions { .. } | Command::Init(_) | Command::Check(_) | Command::Clean(_) => {

@@ -243,7 +243,20 @@ fn read_jwts(settings: &Settings) -> Result<JwtSet> {
                 folder.display()
             )
         }),
-        other => Ok(other?),
+        other => with_enrolled(settings, other?),
+    }
+}
+
+/// Where node.toml names a folder of JWTs, as an image does, the box may have newer ones by its
+/// enrolment: of each account the newer counts.
+fn with_enrolled(settings: &Settings, jwts: JwtSet) -> Result<JwtSet> {
+    let (given, own) = (settings.jwts_dir(), settings.data_dir().join("jwts"));
+    if own == given {
+        return Ok(jwts);
+    }
+    match previous(&own)? {
+        Some(known) => Ok(jwts.newest(&given.display().to_string(), known, &own.display().to_string())?),
+        None => Ok(jwts),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod context;
 pub(crate) mod dev;
+pub(crate) mod enroll;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod logs;

@@ -1,0 +1,43 @@
+//! `leafbox enroll`: a box makes its own keys, and only public ones travel.
+//!
+//! `request`, `accept` and `status` run on the box, the others where the operator's keys are.
+
+mod accept;
+mod approve;
+mod device;
+mod nodes;
+mod paste;
+mod qr;
+mod request;
+mod status;
+mod trust;
+mod vault;
+
+use anyhow::Result;
+use settings::NodeRole;
+
+use crate::{
+    cli::{Enroll, Global},
+    session::{self, Session},
+};
+
+/// Carries out one of the subcommands and gives its exit code.
+pub(crate) async fn run(global: &Global, command: &Enroll) -> Result<u8> {
+    match command {
+        Enroll::Request(arguments) => request::run(session::load(global)?, arguments)?,
+        Enroll::Accept(arguments) => accept::run(session::load(global)?, arguments)?,
+        Enroll::Status { keys } => return status::run(session::load(global)?, keys),
+        Enroll::Approve(arguments) => return approve::run(&Session::open(global)?, arguments).await,
+        Enroll::List { json } => nodes::list(&Session::open(global)?, *json)?,
+        Enroll::Revoke(arguments) => return nodes::revoke(&Session::open(global)?, arguments).await,
+    }
+    Ok(runtime::exit::SUCCESS)
+}
+
+/// What a node is, in a sentence.
+fn kind(role: NodeRole) -> &'static str {
+    match role {
+        NodeRole::Leaf => "a leaf",
+        NodeRole::Hub => "a hub node",
+    }
+}

@@ -1,0 +1,147 @@
+//! How a box keeps its secrets: plain files of mode 0600, or sealed by systemd-creds.
+//!
+//! A sealed file opens on this machine only, by its TPM or by a host key. Each carries the name that
+//! systemd gives a file of a folder, `leafbox_<file>`, and is refused under any other, so that
+//! `LoadCredentialEncrypted=leafbox:<folder>` opens it.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use identity::secret_file::{self, SecretFileError};
+use zeroize::Zeroizing;
+
+const PROGRAM: &str = "systemd-creds";
+
+/// Whether secrets are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vault {
+    /// Plain files.
+    Plain,
+    /// Sealed files.
+    Sealed,
+}
+
+impl Vault {
+    /// How a file that is there is kept: the plain text of none looks like base64 alone, which is
+    /// what systemd-creds writes.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        let text = secret_file::read(path)?;
+        let plain = text.starts_with("SA") || text.starts_with('k') || text.starts_with('-');
+        Ok(if plain { Self::Plain } else { Self::Sealed })
+    }
+
+    /// Reads a secret.
+    pub(super) fn read(self, path: &Path) -> Result<Zeroizing<String>> {
+        let text = secret_file::read(path)?;
+        if self == Self::Plain {
+            return Ok(text);
+        }
+        let opened = systemd_creds("decrypt", path, text.as_bytes())?;
+        let text = String::from_utf8(opened.to_vec()).map(Zeroizing::new);
+        text.with_context(|| format!("{} holds no text once it is opened", path.display()))
+    }
+
+    /// Writes a secret that is not there yet; one that is there stays.
+    pub(super) fn create(self, path: &Path, secret: &str) -> Result<()> {
+        let written = match self {
+            Self::Plain => secret_file::create(path, secret.as_bytes()),
+            Self::Sealed => secret_file::create(path, &systemd_creds("encrypt", path, secret.as_bytes())?),
+        };
+        match written {
+            // Another request was faster, and its key is as good.
+            Err(SecretFileError::Exists { .. }) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Writes a secret in place of one that may be there.
+    pub(super) fn replace(self, path: &Path, secret: &str) -> Result<()> {
+        Ok(match self {
+            Self::Plain => secret_file::replace(path, secret.as_bytes(), 0o600)?,
+            Self::Sealed => {
+                secret_file::replace(path, &systemd_creds("encrypt", path, secret.as_bytes())?, 0o600)?;
+            }
+        })
+    }
+
+    /// What protects the secrets, said honestly.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Plain => "plain files, mode 0600: who has the disk has the keys",
+            Self::Sealed if has_tpm() => "sealed by this machine's TPM: the disk alone opens nothing",
+            Self::Sealed => {
+                "sealed by a key of this machine, which lies on its own disk: a copy of this folder opens \
+                 nothing, the whole disk does (there is no TPM)"
+            }
+        }
+    }
+}
+
+fn has_tpm() -> bool {
+    let asked = Command::new(PROGRAM).args(["has-tpm2", "--quiet"]).stdin(Stdio::null()).output();
+    asked.is_ok_and(|output| output.status.success())
+}
+
+/// The name by which systemd knows a file of a folder that it was given as `leafbox`. Signing keys
+/// are given to no unit; their name says the account too.
+fn credential_name(path: &Path) -> String {
+    let word = |path: Option<&Path>| {
+        path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let (file, folder) = (word(Some(path)), word(path.parent()));
+    if file.ends_with(".nk") { format!("leafbox_{folder}.{file}") } else { format!("leafbox_{file}") }
+}
+
+fn systemd_creds(verb: &str, path: &Path, input: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let mut command = Command::new(PROGRAM);
+    command.arg(verb).arg(format!("--name={}", credential_name(path)));
+    if verb == "encrypt" {
+        command.arg("--with-key=auto");
+    }
+    command.args(["-", "-"]);
+    let output = piped(command, input).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow::anyhow!(
+            "there is no {PROGRAM} on PATH, which {verb}s {}: install systemd 250 or newer, or start anew \
+             with `leafbox enroll request --no-encrypt`",
+            path.display()
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot run {PROGRAM} for {}", path.display())),
+    })?;
+    let Output { status, stdout, stderr } = output;
+    let stdout = Zeroizing::new(stdout);
+    if !status.success() {
+        let why = String::from_utf8_lossy(&stderr);
+        bail!(
+            "{PROGRAM} cannot {verb} {}: {}; a sealed file opens only on the machine that sealed it, as root",
+            path.display(),
+            why.trim().replace('\n', "; ")
+        );
+    }
+    Ok(stdout)
+}
+
+/// Runs a program with something on its standard input. What it reads is small enough for a pipe.
+fn piped(mut command: Command, input: &[u8]) -> io::Result<Output> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+    let output = child.wait_with_output()?;
+    // A program that failed has not read all, and says why itself.
+    if output.status.success() { written.map(|()| output) } else { Ok(output) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_file_has_the_name_that_systemd_looks_for() {
+        let name = |path: &str| credential_name(Path::new(path));
+        assert_eq!(name("/keys/nats/leaf-SHOP.creds"), "leafbox_leaf-SHOP.creds");
+        assert_eq!(name("/keys/nats/jetstream.key"), "leafbox_jetstream.key");
+        assert_eq!(name("/keys/signing/SHOP/till.nk"), "leafbox_SHOP.till.nk");
+    }
+}
