@@ -145,11 +145,12 @@ fn leaf_role() -> Role {
     }
 }
 
-/// Everything about the stores of this node; of other domains, whether they are there.
+/// Everything about the stores of this node; of other domains, whether they are there, and where
+/// their outboxes deliver to the hub.
 fn apply_role() -> Role {
     Role {
         description: Some("leafbox applying stores".into()),
-        publish: subjects(&["$JS.API.>", "$JS.*.API.INFO"]),
+        publish: subjects(&["$JS.API.>", "$JS.*.API.INFO", "$JS.*.API.CONSUMER.INFO.*.leafbox-hub"]),
         subscribe: subjects(&["_INBOX.>"]),
         ..Role::default()
     }
