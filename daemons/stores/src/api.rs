@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use settings::Name;
 use tokio::time::{Instant, sleep};
 
-use crate::{error::Error, wire::Config};
+use crate::{
+    error::Error,
+    wire::{Config, api_prefix},
+};
 
 /// How long a request is repeated while a cluster elects its leaders: an election takes up to 10 s.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -112,6 +115,10 @@ struct ConsumerPage {
 impl<'a> Api<'a> {
     pub(crate) fn local(account: &'a Name, client: &'a Client) -> Self {
         Self { account, client, prefix: "$JS.API".into() }
+    }
+
+    pub(crate) fn of_domain(account: &'a Name, client: &'a Client, domain: &str) -> Self {
+        Self { account, client, prefix: api_prefix(domain) }
     }
 
     /// One request, without patience.

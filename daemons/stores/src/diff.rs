@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{desired::APPLIED, wire::Config};
+use crate::{delivery, desired::APPLIED, wire::Config};
 
 /// Metadata that says nothing about the declaration: the server's own, and the mark that
 /// [`crate::nudge`] leaves.
@@ -60,6 +60,7 @@ fn canonical(key: &str, value: &Value) -> Value {
             }
             Value::Array(items)
         }
+        Value::String(subject) if key == "deliver_subject" => delivery::stem(subject).into(),
         // Go and serde may write one number with and without a sign or fraction; all here are whole.
         other => other.clone(),
     }
@@ -106,6 +107,7 @@ pub(crate) fn merged(wanted: &Config, held: &Config) -> Config {
         marks.extend(kept.map(|(key, value)| (key.clone(), value.clone())));
     }
     merged.insert("metadata".into(), marks.into());
+    delivery::keep(&mut merged, held);
     merged
 }
 

@@ -20,6 +20,7 @@ pub mod status;
 pub mod wire;
 
 mod api;
+mod delivery;
 mod observe;
 mod show;
 mod travel;

@@ -1,4 +1,4 @@
-//! Waking copies that sleep after a reconnect.
+//! Waking copies that sleep after a reconnect, or listen where nothing is delivered any more.
 //!
 //! A mirror or source that lost its origin tries again after 10 s, 20 s and so on up to two minutes.
 //! The link itself is back in seconds; without a nudge the copy stays behind meanwhile.
@@ -10,6 +10,9 @@
 //! it itself when the link comes back, unless it asked while the link was down; then it first waits
 //! for an answer for 30 s, and 10 s more. (To answer in the hub's place is no way out: the hub breaks
 //! off a link across which someone subscribes to `$JS.hub.API`.)
+//!
+//! A source of an outbox also begins anew when the outbox delivers elsewhere than the source listens:
+//! a new one always does, see [`crate::delivery`]. The heartbeats that the source lacks show it.
 //!
 //! Taking out and putting back are two writes, and any hub node may be at it, or end between them.
 //! So what is put back is what is declared, never what was read; the first write already bears the
@@ -28,13 +31,14 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::{
-    api::{Api, StreamInfo},
+    api::{Api, ConsumerInfo, StreamInfo},
+    delivery,
     desired::{OWNER, copies_others, desired},
     diff::{self, NUDGED},
     error::Error,
     plan::Clients,
     status::{Origin, domain, origins},
-    wire::Config,
+    wire::{Config, api_prefix},
 };
 
 /// How long another domain may take to say that it is there.
@@ -53,6 +57,10 @@ pub struct Nudge {
     /// The domains it was woken for.
     pub domains: Vec<String>,
 }
+
+/// How long the heartbeats of an outbox may stay away, one a second, before it is asked where it
+/// delivers.
+const UNHEARD: Duration = Duration::from_secs(3);
 
 /// Distance between the hub's nodes, so that the first has claimed a stream when the next one looks.
 const STAGGER: Duration = Duration::from_millis(150);
@@ -85,6 +93,13 @@ pub async fn nudge(fleet: &Fleet, node: &Node, clients: &Clients) -> (Vec<Nudge>
     (nudges, errors)
 }
 
+/// What is to begin anew in one stream.
+struct Sleepers {
+    domains: Vec<String>,
+    /// Those of them whose outboxes deliver elsewhere than the stream listens, and where.
+    moved: BTreeMap<String, String>,
+}
+
 struct Nudger<'a> {
     owner: &'a Name,
     api: Api<'a>,
@@ -103,8 +118,8 @@ impl Nudger<'_> {
                 continue;
             }
             let torn = is_torn(declared, &info.config);
-            let asleep = self.asleep(info, &mut reachable).await;
-            if !torn && asleep.is_empty() {
+            let sleepers = self.sleepers(info, &mut reachable).await;
+            if !torn && sleepers.domains.is_empty() {
                 continue;
             }
             sleep(self.stagger).await;
@@ -113,12 +128,12 @@ impl Nudger<'_> {
             if !self.is_free(&info, declared) {
                 continue;
             }
-            debug!(account.name = %self.api.account, stream.name = stream, torn, "waking copies from {asleep:?}");
-            self.wake(stream, declared, &info, &asleep).await?;
+            debug!(account.name = %self.api.account, stream.name = stream, torn, "waking copies from {:?}", sleepers.domains);
+            self.wake(stream, declared, &info, &sleepers).await?;
             nudges.push(Nudge {
                 account: self.api.account.clone(),
                 stream: stream.to_owned(),
-                domains: asleep,
+                domains: sleepers.domains,
             });
         }
         Ok(nudges)
@@ -131,27 +146,59 @@ impl Nudger<'_> {
             && !was_woken_just_now(info)
     }
 
-    /// The domains that can be reached and whose copies sleep.
-    async fn asleep(&self, info: &StreamInfo, reachable: &mut BTreeMap<String, bool>) -> Vec<String> {
-        let mut asleep: Vec<String> = Vec::new();
+    /// What sleeps although its domain can be reached, or listens in the wrong place.
+    async fn sleepers(&self, info: &StreamInfo, reachable: &mut BTreeMap<String, bool>) -> Sleepers {
+        let moved = self.moved(info, reachable).await;
+        let mut domains: Vec<String> = moved.keys().cloned().collect();
         for origin in origins(info).into_iter().filter(Origin::is_asleep) {
             let Some(domain) = origin.domain else { continue };
-            let known = reachable.get(&domain).copied();
-            let there = match known {
-                Some(there) => there,
-                None => self.is_there(&domain).await,
-            };
-            reachable.insert(domain.clone(), there);
-            if there && !asleep.contains(&domain) {
-                asleep.push(domain);
+            if !domains.contains(&domain) && self.is_there(&domain, reachable).await {
+                domains.push(domain);
             }
         }
-        asleep
+        Sleepers { domains, moved }
     }
 
-    async fn is_there(&self, domain: &str) -> bool {
-        let request = self.api.client.request(format!("$JS.{domain}.API.INFO"), Vec::new().into());
-        matches!(timeout(REACH, request).await, Ok(Ok(_)))
+    /// The domains whose outboxes deliver elsewhere than this stream listens, and where.
+    async fn moved(
+        &self,
+        info: &StreamInfo,
+        reachable: &mut BTreeMap<String, bool>,
+    ) -> BTreeMap<String, String> {
+        let mut moved = BTreeMap::new();
+        for Origin { domain, stream, silent_for, .. } in origins(info) {
+            let Some(domain) = domain else { continue };
+            let is_this = |source: &&Value| source["name"] == stream && domain_of(source) == Some(&domain);
+            let Some(source) = sources(&info.config).iter().find(is_this) else { continue };
+            let consumer = source.pointer("/consumer/name").and_then(Value::as_str);
+            let (Some(listens), Some(consumer)) = (delivery::of_source(source), consumer) else { continue };
+            // Without a token it was never told.
+            let unheard =
+                silent_for.is_none_or(|silent| silent > UNHEARD) || listens == delivery::stem(listens);
+            if !unheard || !self.is_there(&domain, reachable).await {
+                continue;
+            }
+            let api = Api::of_domain(self.api.account, self.api.client, &domain);
+            let subject = format!("CONSUMER.INFO.{stream}.{consumer}");
+            let asked = timeout(REACH, api.ask::<ConsumerInfo>(&subject, &Value::Null)).await;
+            let Ok(Ok(found)) = asked else { continue };
+            let delivers = found.config.get("deliver_subject").and_then(Value::as_str).unwrap_or_default();
+            // The leaf's word is not taken for a subject that is not its own.
+            if delivers != listens && delivery::stem(delivers) == delivery::stem(listens) {
+                moved.insert(domain, delivers.to_owned());
+            }
+        }
+        moved
+    }
+
+    async fn is_there(&self, domain: &str, reachable: &mut BTreeMap<String, bool>) -> bool {
+        if let Some(there) = reachable.get(domain) {
+            return *there;
+        }
+        let request = self.api.client.request(format!("{}.INFO", api_prefix(domain)), Vec::new().into());
+        let there = matches!(timeout(REACH, request).await, Ok(Ok(_)));
+        reachable.insert(domain.to_owned(), there);
+        there
     }
 
     async fn wake(
@@ -159,12 +206,13 @@ impl Nudger<'_> {
         stream: &str,
         declared: &Config,
         info: &StreamInfo,
-        asleep: &[String],
+        sleepers: &Sleepers,
     ) -> Result<(), Error> {
         let subject = format!("STREAM.UPDATE.{stream}");
-        let whole = marked(restored(stream, declared, &info.config));
+        let whole = marked(listening(restored(stream, declared, &info.config), &sleepers.moved));
+        let without = without(stream, &whole, &sleepers.domains);
         // What a torn stream lacks begins anew by being put back.
-        if let Some(without) = without(stream, &whole, asleep).filter(|_| !is_torn(declared, &info.config)) {
+        if let Some(without) = without.filter(|_| !is_torn(declared, &info.config)) {
             self.api.ask_patiently::<Value>(&subject, &without.into()).await?;
         }
         self.api.ask_patiently::<Value>(&subject, &whole.into()).await?;
@@ -218,7 +266,27 @@ fn restored(stream: &str, declared: &Config, held: &Config) -> Config {
     if config.get("subjects") == Some(&placeholder(stream)) {
         config.insert("subjects".into(), declared.get("subjects").cloned().unwrap_or_default());
     }
+    delivery::keep(&mut config, held);
     config
+}
+
+/// The configuration with the sources of these domains listening there.
+fn listening(mut config: Config, moved: &BTreeMap<String, String>) -> Config {
+    for source in config.get_mut("sources").and_then(Value::as_array_mut).into_iter().flatten() {
+        let subject = domain_of(source).and_then(|domain| moved.get(domain));
+        if let Some(subject) = subject.filter(|subject| stem_of(source) == Some(delivery::stem(subject))) {
+            delivery::set_of_source(source, subject);
+        }
+    }
+    config
+}
+
+fn stem_of(source: &Value) -> Option<&str> {
+    delivery::of_source(source).map(delivery::stem)
+}
+
+fn domain_of(source: &Value) -> Option<&str> {
+    domain(source.pointer("/external/api")?.as_str()?)
 }
 
 fn marked(mut config: Config) -> Config {
@@ -230,10 +298,8 @@ fn marked(mut config: Config) -> Config {
 
 /// The configuration without the sources of these domains; `None` when that is all of it.
 fn without(stream: &str, whole: &Config, asleep: &[String]) -> Option<Config> {
-    let of_sleeper = |source: &&Value| {
-        let api = source.pointer("/external/api").and_then(Value::as_str);
-        api.and_then(domain).is_some_and(|domain| asleep.contains(&domain))
-    };
+    let of_sleeper =
+        |source: &&Value| domain_of(source).is_some_and(|domain| asleep.iter().any(|one| one == domain));
     let awake: Vec<&Value> = sources(whole).iter().filter(|source| !of_sleeper(source)).collect();
     if awake.len() == sources(whole).len() {
         return None;
@@ -273,6 +339,22 @@ mod tests {
         let mended = restored("SALES", &declared, &torn);
         assert_eq!(crate::diff::differences(&declared, &mended), []);
         assert!(diff::is_absent(mended.get("subjects")), "{mended:?}");
+    }
+
+    #[test]
+    fn a_source_is_led_to_where_its_own_outbox_delivers_and_the_others_stay() {
+        let stem = |leaf: &str| delivery::stem_of(leaf, "SALES");
+        let source = |leaf: &str, subject: &str| crate::wire::consumer_feed("SALES", leaf, "c", subject);
+        let told = |leaf: &str| source(leaf, &format!("{}.1", stem(leaf)));
+        let declared = config(json!({ "sources": [source("a", &stem("a")), source("b", &stem("b"))] }));
+        let held = config(json!({ "sources": [told("a"), told("b")] }));
+        let moved = BTreeMap::from([
+            ("a".to_owned(), format!("{}.2", stem("a"))),
+            ("b".to_owned(), format!("{}.2", stem("a"))),
+        ]);
+        let led = listening(restored("SALES", &declared, &held), &moved);
+        let sources = json!([source("a", &format!("{}.2", stem("a"))), told("b")]);
+        assert_eq!(led["sources"], sources);
     }
 
     #[test]

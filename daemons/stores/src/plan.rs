@@ -10,6 +10,7 @@ use settings::{Fleet, Name, Node};
 
 use crate::{
     api::StreamInfo,
+    delivery,
     desired::{self, DesiredAccount, DesiredStore, OWNER, STORE, StoreKind},
     diff::{self, FieldChange},
     error::Error,
@@ -256,7 +257,7 @@ fn consumers(account: &Name, store: &DesiredStore, observed: &Observed) -> Vec<I
             Some(Request { subject, body })
         };
         let Some(held) = held_ones.and_then(|held| held.get(name)) else {
-            return Some(item(Action::Add, request("create", wanted.clone())));
+            return Some(item(Action::Add, request("create", delivery::drawn(wanted.clone()))));
         };
         let fields = diff::differences(wanted, &held.config);
         if fields.is_empty() {

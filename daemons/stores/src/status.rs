@@ -143,7 +143,7 @@ fn origin(upstream: &Upstream, sources: Option<&Vec<Value>>) -> Origin {
     };
     let declared = sources.and_then(|sources| sources.iter().find(is_this));
     Origin {
-        domain: api.and_then(domain),
+        domain: api.and_then(domain).map(str::to_owned),
         stream: upstream.name.clone(),
         filter: upstream.filter_subject.clone().filter(|filter| !filter.is_empty()),
         lag: upstream.lag,
@@ -154,6 +154,6 @@ fn origin(upstream: &Upstream, sources: Option<&Vec<Value>>) -> Origin {
 }
 
 /// The domain in `$JS.<domain>.API`.
-pub(crate) fn domain(api: &str) -> Option<String> {
-    api.strip_prefix("$JS.")?.strip_suffix(".API").map(str::to_owned)
+pub(crate) fn domain(api: &str) -> Option<&str> {
+    api.strip_prefix("$JS.")?.strip_suffix(".API")
 }

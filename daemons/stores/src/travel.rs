@@ -3,7 +3,7 @@
 //! - `up`, stream: the leaf holds a work queue that takes everything and drops nothing; the hub
 //!   empties it through a durable consumer made on the leaf (ADR-60), so that a message leaves the
 //!   leaf only when the hub has stored it, and a source that was cut off is woken by the leaf's
-//!   first heartbeat.
+//!   first heartbeat. See [`crate::delivery`] for an outbox that is made anew.
 //! - `up`, bucket: the leaf holds an ordinary bucket, the hub's bucket gathers from all of them.
 //! - `down`, stream and object bucket: the hub holds the store, each leaf a stream that gathers from
 //!   it. Not a mirror: a mirror whose request was lost in a cut waits 30 s and nothing hurries it, and
@@ -26,7 +26,7 @@ use settings::{
 
 use serde_json::Value;
 
-use crate::wire;
+use crate::{delivery, wire};
 
 /// The node for which a layout is made.
 pub(crate) struct Site<'a> {
@@ -72,14 +72,9 @@ pub(crate) struct Bucket {
     pub base: Stream,
 }
 
-/// The consumer on a leaf's outbox and the subject on which it delivers to the hub.
-///
-/// The subject lies under `$JS`, which no stream may capture.
+/// The consumer on a leaf's outbox and the stem of the subject on which it delivers to the hub.
 fn emptying(stream: &str, leaf: &str) -> Emptying {
-    Emptying {
-        consumer: format!("leafbox-{HUB_DOMAIN}"),
-        deliver_subject: format!("$JS.S.leafbox.{leaf}.{HUB_DOMAIN}.{stream}"),
-    }
+    Emptying { consumer: format!("leafbox-{HUB_DOMAIN}"), deliver_subject: delivery::stem_of(leaf, stream) }
 }
 
 /// How a declared stream stands on this node; `None` when it does not exist here.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use settings::Fleet;
 
 use crate::{
-    servers::{Site, eventually, fleet},
+    servers::{Site, eventually, eventually_or_tell, fleet},
     travelling::{Publisher, Shops, assert_once},
 };
 
@@ -74,14 +74,15 @@ async fn three_nudgers_at_once_leave_every_source_and_double_nothing() {
         publisher.more(50).await;
         acknowledged.extend(publisher.stop().await);
     }
-    eventually("everything is at the hub", || async {
+    let condition = || async {
         let nudging = (0..3).map(|_| stores::nudge(&shops.fleet, &shops.hub.node, &shops.hub.clients));
         for (_, errors) in join_all(nudging).await {
             assert!(errors.is_empty(), "{errors:?}");
         }
         (shops.hub.count("SHOP", "RECORDS").await >= acknowledged.len() as u64).then_some(())
-    })
-    .await;
+    };
+    let state = async || shops.state("RECORDS").await;
+    eventually_or_tell("everything is at the hub", condition, state).await;
     assert_once(&acknowledged, &shops.hub.payloads("SHOP", "RECORDS").await);
     let plan = shops.hub.plan(&shops.fleet).await;
     assert!(plan.is_empty(), "a source is gone: {plan}");

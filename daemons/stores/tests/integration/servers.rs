@@ -24,14 +24,25 @@ pub(crate) fn name(text: &str) -> Name {
 /// Waits until the condition gives a value.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
+    condition: impl FnMut() -> F,
+) -> T {
+    eventually_or_tell(what, condition, async || String::new()).await
+}
+
+/// The same, and what `state` tells where it never does, so that a rare failure explains itself.
+pub(crate) async fn eventually_or_tell<T, F: Future<Output = Option<T>>>(
+    what: &str,
     mut condition: impl FnMut() -> F,
+    state: impl AsyncFnOnce() -> String,
 ) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+        if Instant::now() > deadline {
+            panic!("{what}: not within {DEADLINE:?}\n{}", state().await);
+        }
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -166,10 +177,20 @@ impl Site {
 
     /// Waits until a stream holds this many messages.
     pub(crate) async fn holds(&self, account: &str, stream: &str, messages: u64) {
-        eventually(&format!("{messages} messages in {stream} of {}", self.node.name), || async {
-            (self.count(account, stream).await == messages).then_some(())
-        })
-        .await;
+        let condition = || async { (self.count(account, stream).await == messages).then_some(()) };
+        let what = format!("{messages} messages in {stream} of {}", self.node.name);
+        eventually_or_tell(&what, condition, async || self.state(account, stream).await).await;
+    }
+
+    /// A stream with its sources, and its consumers, as the server tells them.
+    pub(crate) async fn state(&self, account: &str, stream: &str) -> String {
+        let mut told = String::new();
+        for asked in [format!("STREAM.INFO.{stream}"), format!("CONSUMER.LIST.{stream}")] {
+            let answer = self.client(account).request(format!("$JS.API.{asked}"), "".into()).await;
+            let answer = answer.map(|answer| String::from_utf8_lossy(&answer.payload).into_owned());
+            writeln!(told, "{} {asked}: {answer:?}", self.node.name).unwrap();
+        }
+        told
     }
 
     fn config(&self) -> String {

@@ -12,11 +12,12 @@ use std::{
 use async_nats::jetstream;
 use futures::StreamExt;
 use settings::Fleet;
+use stores::Healthy;
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     proxy::Proxy,
-    servers::{Site, eventually, fleet},
+    servers::{Site, eventually, eventually_or_tell, fleet},
 };
 
 pub(crate) const SHOPS: &str = r#"
@@ -63,6 +64,15 @@ impl Shops {
             let (_, errors) = stores::nudge(&self.fleet, &site.node, &site.clients).await;
             assert!(errors.is_empty(), "{errors:?}");
         }
+    }
+
+    /// A stream as every node has it.
+    pub(crate) async fn state(&self, stream: &str) -> String {
+        let mut told = self.hub.state("SHOP", stream).await;
+        for (leaf, _) in &self.leaves {
+            told += &leaf.state("SHOP", stream).await;
+        }
+        told
     }
 }
 
@@ -124,13 +134,14 @@ pub(crate) fn assert_once(acknowledged: &[String], arrived: &[String]) {
 }
 
 async fn arrived(shops: &Shops, acknowledged: &[String], stream: &str) -> Vec<String> {
-    eventually("everything acknowledged at the hub", || async {
+    let condition = || async {
         // As a running node does: left alone, nats-server may wait two minutes between two tries. A
         // server that was killed may not answer yet.
         let _ = stores::nudge(&shops.fleet, &shops.hub.node, &shops.hub.clients).await;
         (shops.hub.count("SHOP", stream).await >= acknowledged.len() as u64).then_some(())
-    })
-    .await;
+    };
+    let what = format!("{} messages in {stream} of the hub", acknowledged.len());
+    eventually_or_tell(&what, condition, async || shops.state(stream).await).await;
     for (leaf, _) in &shops.leaves {
         leaf.holds("SHOP", stream, 0).await;
     }
@@ -189,11 +200,11 @@ async fn a_cut_under_load_loses_and_doubles_nothing_in_either_direction() {
     let published = shops.hub.payloads("SHOP", "PRICES").await;
     assert_once(&prices, &published);
     for (leaf, _) in &shops.leaves {
-        eventually("the copy is in step", || async {
+        let in_step = || async {
             shops.nudge().await;
             (leaf.count("SHOP", "PRICES").await == published.len() as u64).then_some(())
-        })
-        .await;
+        };
+        eventually_or_tell("the copy is in step", in_step, async || shops.state("PRICES").await).await;
         assert_eq!(leaf.payloads("SHOP", "PRICES").await, published, "in order");
     }
     for site in [&shops.hub, &shops.leaves[0].0, &shops.leaves[1].0] {
@@ -260,6 +271,43 @@ async fn a_leaf_that_lost_its_disk_starts_again() {
     let acknowledged = [before, after].concat();
     assert_once(&acknowledged, &arrived(&shops, &acknowledged, "SALES").await);
     shops.leaves[0].0.holds("SHOP", "PRICES", 1).await;
+}
+
+/// Publishes this many messages, all of which are acknowledged.
+async fn sell(leaf: &Site, tag: &str, messages: usize) -> Vec<String> {
+    let context = leaf.jetstream("SHOP");
+    let mut acknowledged = Vec::new();
+    for number in 0..messages {
+        let payload = format!("{tag}-{number}");
+        context.publish("sales.till", payload.clone().into()).await.unwrap().await.unwrap();
+        acknowledged.push(payload);
+    }
+    acknowledged
+}
+
+/// nats-server's source keeps listening where the outbox that is gone delivered. It took the first
+/// messages of the new one for old ones, by their sequences, and acknowledged them: as many as it
+/// had taken from the old one were gone for good.
+#[tokio::test]
+async fn an_outbox_made_anew_under_a_listening_hub_loses_nothing() {
+    let shops = Shops::open(fleet(SHOPS), 1).await;
+    let leaf = &shops.leaves[0].0;
+    let mut acknowledged = sell(leaf, "before", 20).await;
+    arrived(&shops, &acknowledged, "SALES").await;
+    // The consumer alone, and then all of it.
+    leaf.jetstream("SHOP").delete_consumer_from_stream("leafbox-hub", "SALES").await.unwrap();
+    leaf.apply(&shops.fleet).await;
+    acknowledged.extend(sell(leaf, "consumer", 30).await);
+    assert_once(&acknowledged, &arrived(&shops, &acknowledged, "SALES").await);
+    for (tag, messages) in [("as-many", 30), ("fewer", 7), ("more", 60)] {
+        leaf.jetstream("SHOP").delete_stream("SALES").await.unwrap();
+        // The files of a deleted stream go a little later, and are no stream until then.
+        let healthy = || async { Healthy::ask(leaf.monitoring_address()).await.ok() };
+        eventually("nothing is left of the outbox", healthy).await;
+        leaf.apply(&shops.fleet).await;
+        acknowledged.extend(sell(leaf, tag, messages).await);
+        assert_once(&acknowledged, &arrived(&shops, &acknowledged, "SALES").await);
+    }
 }
 
 #[tokio::test]
