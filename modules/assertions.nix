@@ -13,8 +13,11 @@ let
   unused = lib.filterAttrs (name: _: uses name == [ ]) cfg.credentials;
 
   encrypts = lib.attrByPath [ "jetstream" "encryption" ] "" cfg.settings != "off";
-  runsHealth = lib.attrByPath [ "health" "listen" ] "" cfg.settings != "off";
-  needed = lib.optional encrypts "jetstream.key" ++ lib.optional runsHealth "health.creds";
+  listeners = import ./listeners.nix {
+    inherit lib;
+    inherit (cfg) settings;
+  };
+  needed = lib.optional encrypts "jetstream.key" ++ lib.optional listeners.runsHealth "health.creds";
   lacking = builtins.filter (name: !cfg.credentials ? ${name}) needed;
 
   # The paths of all strings that are secrets by their look, never the strings.

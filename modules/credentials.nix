@@ -7,6 +7,10 @@ let
     inherit lib;
     inherit (cfg) settings;
   };
+  listeners = import ./listeners.nix {
+    inherit lib;
+    inherit (cfg) settings;
+  };
   enrolled = "LoadCredential${lib.optionalString cfg.enroll.encrypt "Encrypted"}";
 
   load =
@@ -36,9 +40,7 @@ in
       leafbox-nats = load "nats" "nats";
       leafbox-apply = load "apply" "apply";
       leafbox-uplink = load "uplink" "apply";
-      leafbox-health = lib.mkIf (config.services.leafbox.settings.health.listen or "" != "off") (
-        load "health" "health"
-      );
+      leafbox-health = lib.mkIf listeners.runsHealth (load "health" "health");
     };
   };
 }

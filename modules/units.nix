@@ -127,8 +127,8 @@ in
           ExecStart = "${leafbox} unit nats";
           ExecReload = "${leafbox} unit nats-reload";
           Restart = "always";
-          # A big store is read before it is ready.
-          TimeoutStartSec = "30min";
+          # A big store takes longer, and the child extends this while it is read.
+          TimeoutStartSec = "5min";
           WatchdogSec = "2min";
           # Lame duck mode moves leaders and clients to the other hub nodes; a leaf's clients have
           # nowhere else to go.

@@ -3,43 +3,64 @@
   nixpkgs,
   # Another lib than that of nixpkgs: new modules beside the packages of an old nixpkgs.
   lib,
-  system,
 }:
 let
-  found = import nixpkgs {
-    inherit system;
-    config = { };
-  };
   older = import ./older.nix {
     inherit lib;
     release = lib.fileContents (nixpkgs + "/.version");
   };
-  # Evaluation needs names and paths, not what is behind them.
-  standIn = name: found.runCommand name { meta.mainProgram = name; } "";
-  pkgs =
-    older.pkgs found
+  packages =
+    system:
+    let
+      pkgs = import nixpkgs {
+        inherit system;
+        config = { };
+      };
+      # Evaluation needs names and paths, not what is behind them.
+      standIn = name: pkgs.runCommand name { meta.mainProgram = name; } "";
+    in
+    older.pkgs pkgs
     // {
       leafbox = standIn "leafbox";
       nats-server = standIn "nats-server";
     };
-  evalConfig = import (nixpkgs + "/nixos/lib/eval-config.nix");
-  # What every machine must say, and nothing that costs minutes.
-  machine = {
-    boot.loader.grub.enable = lib.mkDefault false;
+  # The manual takes minutes, and a nixpkgs without its git history has no revision to name.
+  quick = {
     documentation.nixos.enable = lib.mkForce false;
-    fileSystems."/" = lib.mkDefault {
-      device = "/dev/disk/by-label/root";
-      fsType = "ext4";
-    };
-    system.stateVersion = lib.mkDefault "20.09";
   };
-in
-{
-  inherit pkgs;
-  evaluate =
-    modules:
-    evalConfig {
-      inherit lib pkgs system;
-      modules = older.modules ++ [ machine ] ++ modules;
+  evaluateOn =
+    system: modules:
+    import (nixpkgs + "/nixos/lib/eval-config.nix") {
+      inherit lib system;
+      pkgs = packages system;
+      modules = older.modules ++ [ quick ] ++ modules;
     };
+in
+rec {
+  # A machine that says itself what it is.
+  host =
+    modules:
+    let
+      guess = evaluateOn "x86_64-linux" modules;
+      platform = guess.config.nixpkgs.hostPlatform;
+      system = platform.system or platform;
+    in
+    if system == "x86_64-linux" then guess else evaluateOn system modules;
+
+  # The same modules on a machine that is nothing else.
+  node =
+    modules:
+    evaluateOn "x86_64-linux" (
+      [
+        {
+          boot.loader.grub.enable = false;
+          fileSystems."/" = {
+            device = "/dev/disk/by-label/root";
+            fsType = "ext4";
+          };
+          system.stateVersion = "20.09";
+        }
+      ]
+      ++ modules
+    );
 }

@@ -1,0 +1,275 @@
+# What units must say: each attribute is a test for `lib.runTests`.
+{ lib, evaluate }:
+let
+  fleet = lib.importTOML ../../examples/shop/fleet.toml;
+  node =
+    declared:
+    evaluate [
+      ../../modules/default.nix
+      {
+        services.leafbox = lib.mkMerge [
+          {
+            enable = true;
+            settings.name = lib.mkDefault "shop-1";
+            fleet = lib.mkDefault fleet;
+          }
+          declared
+        ];
+      }
+    ];
+  config = declared: (node declared).config;
+  service = declared: name: (config declared).systemd.services."leafbox-${name}".serviceConfig;
+  services = declared: lib.filterAttrs (name: _: lib.hasPrefix "leafbox-" name) (config declared).systemd.services;
+
+  enrolled.enroll.enable = true;
+  hub = enrolled // {
+    role = "hub";
+    settings.name = "hub-1";
+  };
+  explicit = {
+    jwts = ../../examples;
+    credentials = {
+      "jetstream.key" = "/run/secrets/jetstream.key";
+      "health.creds" = "/run/secrets/health.creds";
+      "leaf-SHOP.creds" = {
+        path = "/etc/credstore.encrypted/leaf-SHOP.creds";
+        encrypted = true;
+      };
+      "apply-SHOP.creds" = "/run/secrets/apply-SHOP.creds";
+      "sys.creds" = "/run/secrets/sys.creds";
+      "shop.crt" = "/run/secrets/shop.crt";
+      "shop.key" = "/run/secrets/shop.key";
+    };
+    settings.nats.tls.client = {
+      cert = "shop.crt";
+      key = "shop.key";
+    };
+  };
+  with' = settings: enrolled // { inherit settings; };
+
+  triggers = declared: {
+    restart = (config declared).systemd.services.leafbox-nats.restartTriggers;
+    reload = map toString (config declared).systemd.services.leafbox-nats.reloadTriggers;
+  };
+  # What switching from one configuration to another does to nats-server.
+  change =
+    from: to:
+    let
+      old = triggers from;
+      new = triggers to;
+    in
+    if old.restart != new.restart then
+      "restart"
+    else if old.reload != new.reload then
+      "reload"
+    else
+      "nothing";
+  toSettings = settings: change enrolled (with' settings);
+  toFleet = changes: change enrolled (enrolled // { fleet = lib.recursiveUpdate fleet changes; });
+in
+{
+  testEveryUnitStartsWithTheTarget = {
+    expr = lib.mapAttrs (_: unit: unit.wantedBy) (services enrolled);
+    expected = {
+      leafbox-nats = [ "leafbox.target" ];
+      leafbox-apply = [ "leafbox.target" ];
+      leafbox-uplink = [ "leafbox.target" ];
+      leafbox-health = [ "leafbox.target" ];
+      leafbox-enroll = [ "multi-user.target" ];
+    };
+  };
+  # systemd queues what a target wants before it looks at the target's condition.
+  testEveryUnitWaitsForEnrolmentItself = {
+    expr = lib.mapAttrs (_: unit: unit.unitConfig.ConditionPathExists) (services enrolled);
+    expected = lib.genAttrs [
+      "leafbox-nats"
+      "leafbox-apply"
+      "leafbox-uplink"
+      "leafbox-health"
+    ] (_: "/var/lib/leafbox-keys/enrolled") // { leafbox-enroll = "!/var/lib/leafbox-keys/enrolled"; };
+  };
+  testWithoutEnrolmentNothingWaits = {
+    expr = lib.mapAttrsToList (name: unit: [
+      name
+      (unit.unitConfig ? ConditionPathExists)
+    ]) (services explicit);
+    expected = map (name: [
+      "leafbox-${name}"
+      false
+    ]) [ "apply" "health" "nats" "uplink" ];
+  };
+  testNothingWaitsForTheNetwork = {
+    expr = lib.filterAttrs (
+      _: unit: builtins.elem "network-online.target" (unit.after ++ unit.wants ++ unit.requires)
+    ) (services enrolled);
+    expected = { };
+  };
+  # Go ends with 2 after a panic, and after the watchdog's SIGABRT.
+  testNatsServerIsRestartedAfterAPanic = {
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.RestartPreventExitStatus or null) (services enrolled);
+    expected = {
+      leafbox-nats = null;
+      leafbox-apply = 2;
+      leafbox-uplink = 2;
+      leafbox-health = 2;
+      leafbox-enroll = null;
+    };
+  };
+  testAHubLeavesInLameDuckModeALeafAtOnce = {
+    expr = map (declared: (service declared "nats").KillSignal) [
+      enrolled
+      hub
+    ];
+    expected = [
+      "SIGTERM"
+      "SIGUSR2"
+    ];
+  };
+  testSystemCallExclusionsAreOnLinesOfTheirOwn = {
+    expr = lib.unique (lib.mapAttrsToList (_: unit: unit.serviceConfig.SystemCallFilter) (services enrolled));
+    expected = [
+      [
+        "@system-service"
+        "~@privileged"
+        "~@resources"
+      ]
+    ];
+  };
+
+  testEnrolledKeysComeAsFolders = {
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.LoadCredentialEncrypted or null) (services enrolled);
+    expected = {
+      leafbox-nats = [ "leafbox:/var/lib/leafbox-keys/nats" ];
+      leafbox-apply = [ "leafbox:/var/lib/leafbox-keys/apply" ];
+      leafbox-uplink = [ "leafbox:/var/lib/leafbox-keys/apply" ];
+      leafbox-health = [ "leafbox:/var/lib/leafbox-keys/health" ];
+      leafbox-enroll = null;
+    };
+  };
+  testUnencryptedKeysAreLoadedPlainly = {
+    expr = service {
+      enroll.enable = true;
+      enroll.encrypt = false;
+    } "nats" ? LoadCredentialEncrypted;
+    expected = false;
+  };
+  testEachUnitGetsOnlyItsCredentials = {
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.LoadCredential) (services explicit);
+    expected = {
+      leafbox-nats = [
+        "jetstream.key:/run/secrets/jetstream.key"
+        "shop.crt:/run/secrets/shop.crt"
+        "shop.key:/run/secrets/shop.key"
+      ];
+      leafbox-apply = [
+        "apply-SHOP.creds:/run/secrets/apply-SHOP.creds"
+        "shop.crt:/run/secrets/shop.crt"
+        "sys.creds:/run/secrets/sys.creds"
+      ];
+      leafbox-uplink = [
+        "apply-SHOP.creds:/run/secrets/apply-SHOP.creds"
+        "shop.crt:/run/secrets/shop.crt"
+      ];
+      leafbox-health = [
+        "health.creds:/run/secrets/health.creds"
+        "shop.crt:/run/secrets/shop.crt"
+      ];
+    };
+  };
+  testAnEncryptedCredentialIsDecrypted = {
+    expr = (service explicit "nats").LoadCredentialEncrypted;
+    expected = [ "leaf-SHOP.creds:/etc/credstore.encrypted/leaf-SHOP.creds" ];
+  };
+
+  testLoopbackDaemonsReachNothingElse = {
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.IPAddressDeny or null) (services (with' {
+      uplink.urls = [ "tls://hub.example.net:7422" ];
+    }));
+    expected = {
+      leafbox-nats = null;
+      leafbox-apply = "any";
+      leafbox-uplink = "any";
+      leafbox-health = "any";
+      leafbox-enroll = "any";
+    };
+  };
+  testALoneLeafReachesNothingAtAll = {
+    expr = (service enrolled "nats").IPAddressDeny;
+    expected = "any";
+  };
+  testWhatListensOutsideIsReachable = {
+    expr = map (name: (service (with' {
+      nats.client = "10.0.0.5:4222";
+      health.listen = "[::]:7777";
+    }) name).IPAddressDeny or null) [ "nats" "apply" "uplink" "health" ];
+    expected = [
+      null
+      null
+      null
+      null
+    ];
+  };
+  testTheHealthDaemonCanBeOff = {
+    expr = services (with' { health.listen = "off"; }) ? leafbox-health;
+    expected = false;
+  };
+  testALowPortTakesOneCapability = {
+    expr = (service (with' { nats.websocket = "[::]:443"; }) "nats").CapabilityBoundingSet;
+    expected = "CAP_NET_BIND_SERVICE";
+  };
+
+  testTheFirewallStaysShut = {
+    expr = (config (with' { nats.leaf = "[::]:7422"; })).networking.firewall.allowedTCPPorts;
+    expected = [ ];
+  };
+  testTheFirewallOpensWhatIsNotOnLoopback = {
+    expr = (config ((with' {
+      nats.client = "127.0.0.1:4222";
+      nats.leaf = "[::]:7422";
+      nats.websocket = "off";
+      health.listen = "0.0.0.0:7777";
+    }) // { openFirewall = true; })).networking.firewall.allowedTCPPorts;
+    expected = [
+      7422
+      7777
+    ];
+  };
+
+  testStateOnADiskOfItsOwn = {
+    expr = (service (with' { data = "/srv/leafbox"; }) "nats").ReadWritePaths;
+    expected = [ "/srv/leafbox" ];
+  };
+
+  testALimitReloads = {
+    expr = toSettings { nats.max_connections = 5; };
+    expected = "reload";
+  };
+  testAnUplinkReloads = {
+    expr = toSettings { uplink.urls = [ "tls://hub.example.net:7422" ]; };
+    expected = "reload";
+  };
+  testAListenerRestarts = {
+    expr = toSettings { nats.client = "127.0.0.1:4223"; };
+    expected = "restart";
+  };
+  testAStorageLimitRestarts = {
+    expr = toSettings { jetstream.max_storage = "1GiB"; };
+    expected = "restart";
+  };
+  testAServiceReloads = {
+    expr = toFleet { accounts.SHOP.services.office.description = "sets prices"; };
+    expected = "reload";
+  };
+  testASubjectThatTravelsRestartsALeaf = {
+    expr = toFleet { accounts.SHOP.streams.ORDERS.subjects = [ "sales.>" ]; };
+    expected = "restart";
+  };
+  testTheSameFilesDoNothing = {
+    expr = toSettings { };
+    expected = "nothing";
+  };
+  testNewJwtsReload = {
+    expr = change explicit (explicit // { jwts = ./nodes; });
+    expected = "reload";
+  };
+}
