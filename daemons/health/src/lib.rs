@@ -25,8 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use applied::{Applied, AppliedError};
 pub use checks::Check;
-pub use config::{Config, Pulse};
+pub use config::Config;
 pub use report::{JetStreamUse, Report};
+pub use runtime::Pulse;
 pub use uplink::{Uplink, UplinkState};
 
 use observer::Observer;

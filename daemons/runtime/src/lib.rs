@@ -17,6 +17,7 @@ pub mod logging;
 pub mod micro;
 pub mod monitoring;
 pub mod notify;
+pub mod pulse;
 pub mod shutdown;
 pub mod whole_file;
 
@@ -29,4 +30,5 @@ pub use holder::{Holder, PortTaken};
 pub use local_tls::LocalTls;
 pub use logging::LogFormat;
 pub use monitoring::{Monitoring, MonitoringError};
+pub use pulse::Pulse;
 pub use whole_file::{WriteError, write_whole};

@@ -24,6 +24,27 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
+/// Tells systemd's watchdog once that the service lives.
+pub fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// Asks systemd to wait longer than its own deadline for a start that goes on: this long from now.
+pub fn extend_start(by: Duration) {
+    tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(by.as_micros()).unwrap_or(u32::MAX))]);
+}
+
+/// Whether anybody is told: systemd, or another manager that set `NOTIFY_SOCKET`.
+pub fn is_listening() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty())
+}
+
+/// How long systemd's watchdog waits for a sign of life from this process; `None` where there is no
+/// watchdog.
+pub fn watchdog_limit() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
 /// Tells systemd's watchdog that the service lives, for as long as `alive` says so, until
 /// `shutdown`; `None` where there is no watchdog. When `alive` stops saying so, systemd restarts
 /// the service.
@@ -31,7 +52,7 @@ pub fn watchdog(
     alive: impl Fn() -> bool + Send + 'static,
     shutdown: CancellationToken,
 ) -> Option<JoinHandle<()>> {
-    let limit = sd_notify::watchdog_enabled()?;
+    let limit = watchdog_limit()?;
     Some(tokio::spawn(async move {
         // Half of the limit, as sd_watchdog_enabled(3) advises.
         let mut ticks = interval((limit / 2).max(Duration::from_millis(1)));
