@@ -1,7 +1,8 @@
 //! Runs one nats-server, and the daemons beside it where there is no systemd.
 //!
 //! - [`binary`] finds a nats-server that is recent enough, or fetches the pinned one.
-//! - [`process`] is one running nats-server: ready, reload, lame duck, kill.
+//! - [`process`] is one running nats-server: ready, reload, lame duck, kill; or this very process
+//!   turned into one, under systemd.
 //! - [`supervise()`] keeps a nats-server running on the same ports.
 //! - [`daemons`] keeps the in-process daemons running, and drains them in reverse.
 //!
@@ -18,5 +19,5 @@ pub mod testing;
 pub use binary::{Binary, Locate, LocateError, default_cache, find_or_get};
 pub use daemons::Daemons;
 pub use log::LogSink;
-pub use process::{Addresses, Launch, NatsServer, StartError};
+pub use process::{Addresses, Launch, NatsServer, Replacement, StartError};
 pub use supervise::{Leave, Ready, State, Stop, Supervised, supervise};

@@ -6,6 +6,7 @@
 
 mod announced;
 mod error;
+mod replace;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -30,6 +31,7 @@ use crate::{
 };
 use announced::Announced;
 pub use error::{ReloadError, StartError};
+pub use replace::Replacement;
 
 /// What to start.
 #[derive(Clone)]
@@ -277,13 +279,22 @@ impl NatsServer {
     }
 }
 
-async fn spawn_program(launch: &Launch, run_dir: &RunDir) -> Result<Child, StartError> {
+/// nats-server with its arguments and environment. The pid file among the arguments is how one that
+/// was left behind is known.
+fn program(launch: &Launch, run_dir: &RunDir) -> Result<std::process::Command, StartError> {
     let failed = |source| StartError::Spawn { binary: launch.binary.clone(), source };
     let config = std::path::absolute(&launch.config).map_err(failed)?;
-    let mut command = Command::new(&launch.binary);
+    let mut command = std::process::Command::new(&launch.binary);
     command.arg("-c").arg(config).arg("-P").arg(run_dir.pid_file());
     command.envs(launch.environment.iter().map(|(name, value)| (name, value.as_str())));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+async fn spawn_program(launch: &Launch, run_dir: &RunDir) -> Result<Child, StartError> {
+    let failed = |source| StartError::Spawn { binary: launch.binary.clone(), source };
+    let mut command = Command::from(program(launch, run_dir)?);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     let mut attempts = 0;
     loop {

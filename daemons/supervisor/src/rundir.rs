@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct RunDir {
     path: PathBuf,
-    _lock: Arc<File>,
+    lock: Arc<File>,
 }
 
 impl RunDir {
@@ -48,7 +48,7 @@ impl RunDir {
             }
         }
         lock.set_len(0).and_then(|()| write!(&lock, "{}", std::process::id())).map_err(failed)?;
-        let run_dir = Self { path, _lock: Arc::new(lock) };
+        let run_dir = Self { path, lock: Arc::new(lock) };
         run_dir.end_left_behind().await;
         Ok(run_dir)
     }
@@ -56,6 +56,11 @@ impl RunDir {
     /// The file that nats-server writes its process id to before it touches the store.
     pub(crate) fn pid_file(&self) -> PathBuf {
         self.path.join(PID)
+    }
+
+    /// The file whose lock keeps others out.
+    pub(crate) fn lock(&self) -> &File {
+        &self.lock
     }
 
     async fn end_left_behind(&self) {
