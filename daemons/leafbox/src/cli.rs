@@ -94,6 +94,9 @@ pub enum Command {
     Logs(Logs),
     /// Remove the data folder of a stopped node, after asking
     Clean(Clean),
+    /// What the systemd units run, each in a unit of its own
+    #[command(subcommand)]
+    Unit(Unit),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -316,6 +319,36 @@ pub struct Clean {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `leafbox unit`: exits with 2 where a restart would not help, so that the units have
+/// `RestartPreventExitStatus=2`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Unit {
+    /// leafbox-nats.service: check everything that a start needs, then become nats-server
+    Nats,
+    /// Beside nats-server: tell systemd that it is ready, how it is, and that it lives
+    NatsPulse(NatsPulse),
+    /// ExecReload= of leafbox-nats.service: have nats-server take what it can without a restart
+    NatsReload,
+    /// leafbox-apply.service: make the stores equal to fleet.toml once nats-server is healthy
+    Apply,
+    /// leafbox-uplink.service: wake copies that sleep when the link to the hub is back
+    Uplink,
+}
+
+/// `leafbox unit nats-pulse`, which `leafbox unit nats` starts.
+#[derive(Clone, Debug, Args)]
+pub struct NatsPulse {
+    /// The process of nats-server, which must be this one's parent
+    #[arg(long, value_name = "PID")]
+    pub server: i32,
+    /// Its monitoring listener
+    #[arg(long, value_name = "ADDRESS")]
+    pub monitoring: std::net::SocketAddr,
+    /// It is one of several hub nodes: ready when it listens, since it is healthy only with the others
+    #[arg(long)]
+    pub clustered: bool,
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use identity::{Creds, JwtSet, layout};
 use settings::{LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT};
 use tracing::warn;
+
+use crate::contradiction;
 
 /// Compares the account in each creds file that the node runs with to the account of that name.
 ///
@@ -20,7 +22,7 @@ pub fn check(jwts: &JwtSet, folder: &Path, keys: &Path) -> Result<()> {
         for path in files(keys, name).into_iter().filter(|path| path.exists()) {
             match Creds::read(&path) {
                 Ok(creds) if creds.claims.nats.issuer_account == account.public_key => {}
-                Ok(creds) => bail!(
+                Ok(creds) => contradiction!(
                     "{} is of the account {}, and the account {name} in {} is {}: they are of two fleets; \
                      put the JWTs and the creds of the same fleet in place; nothing was started",
                     path.display(),

@@ -13,6 +13,8 @@ use runtime::Disk;
 use serde::{Deserialize, Serialize};
 use settings::ByteSize;
 
+use crate::contradiction;
+
 /// The layout of the data directory that this version writes. Raised when an older leafbox could
 /// no longer read it.
 const LAYOUT: u32 = 1;
@@ -51,7 +53,14 @@ pub struct DataDir {
 
 /// Held while a node runs on a data directory.
 #[derive(Debug)]
-pub struct RunLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
+pub struct RunLock(Flock<File>);
+
+impl RunLock {
+    /// The file whose lock it is.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}
 
 impl DataDir {
     /// The data directory at `root`, whether or not it is there; refuses one that a newer leafbox
@@ -67,7 +76,7 @@ impl DataDir {
         let marker: Marker = serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged: restore it from a backup", file.display()))?;
         if marker.layout > LAYOUT {
-            bail!(
+            contradiction!(
                 "{} was written by leafbox {} (layout {}), and this is leafbox {} (layout {LAYOUT}): \
                  run that version or a newer one; nothing was changed",
                 root.display(),
@@ -88,7 +97,7 @@ impl DataDir {
         if !self.is_marked()
             && let Some(foreign) = self.foreign().first()
         {
-            bail!(
+            contradiction!(
                 "{} holds {foreign} and is not leafbox's: give it a folder of its own with --data or `data` in node.toml",
                 self.root.display()
             );

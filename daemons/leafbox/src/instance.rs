@@ -1,10 +1,14 @@
 //! One node, from its start to its stop: nats-server first, then apply, then the daemons; the
 //! reverse at the end.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
-use runtime::{Backoff, reachable};
+use runtime::{Pulse, reachable};
 use supervisor::{
     daemons::Daemons,
     log::LogSink,
@@ -13,12 +17,11 @@ use supervisor::{
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use crate::{
     addresses::Addresses,
-    converge,
-    data::{RunLock, write_whole},
+    applying::{Outcome, keep_applied},
+    data::RunLock,
     session::Session,
     setup::Setup,
     uplink,
@@ -28,17 +31,6 @@ use crate::{
 const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a daemon may drain.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
-
-/// How the last apply ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All that this machine can do was done.
-    Applied,
-    /// Something failed, in words; it is tried again.
-    Failed(String),
-}
 
 /// A node whose nats-server listens.
 #[derive(Debug)]
@@ -56,12 +48,7 @@ pub struct Instance {
 impl Instance {
     /// Starts nats-server and waits until it listens, which a hub node does before its cluster has
     /// a leader.
-    pub async fn launch(
-        setup: Setup,
-        binary: std::path::PathBuf,
-        leave: Leave,
-        deadline: Duration,
-    ) -> Result<Self> {
+    pub async fn launch(setup: Setup, binary: PathBuf, leave: Leave, deadline: Duration) -> Result<Self> {
         let lock = setup.data.lock()?;
         // An earlier run's answer is not this one's.
         let _ = std::fs::remove_file(health::Applied::path(setup.data.root()));
@@ -119,7 +106,7 @@ impl Instance {
     /// Has the running nats-server use other routes.
     pub async fn reroute(&self, routes: Vec<String>) -> Result<()> {
         self.setup.set_routes(routes);
-        write_configuration(&self.setup)?;
+        self.setup.write_configuration()?;
         self.server.reload().await?;
         Ok(())
     }
@@ -139,7 +126,7 @@ impl Instance {
         self.daemons.start("apply", move |stop| {
             keep_applied(Arc::clone(&for_apply), state.clone(), applied.clone(), stop)
         });
-        self.daemons.start("uplink", move |stop| uplink::watch(Arc::clone(&session), stop));
+        self.daemons.start("uplink", move |stop| uplink::watch(Arc::clone(&session), Pulse::new(), stop));
         if let Some(listener) = self.health.take() {
             self.start_health(listener)?;
         }
@@ -203,84 +190,27 @@ impl Instance {
 /// Renders the configuration before each start.
 fn configure(
     setup: Arc<Setup>,
-    binary: std::path::PathBuf,
+    binary: PathBuf,
 ) -> impl FnMut(Option<&supervisor::Addresses>) -> Result<Launch, supervisor::supervise::ConfigureError>
 + Send
 + 'static {
     move |bound| {
         setup.set_bound(bound);
-        write_configuration(&setup)?;
-        Ok(Launch {
-            binary: binary.clone(),
-            config: setup.data.configuration_file(),
-            environment: setup.environment(),
-            run_dir: setup.data.run(),
-            log: LogSink::Tracing { server: setup.settings.node.name.to_string() },
-            ready_timeout: LISTEN_DEADLINE,
-            routes: setup.settings.is_clustered(),
-            keys: setup.listener_keys(),
-        })
+        setup.write_configuration()?;
+        Ok(launch(&setup, &binary))
     }
 }
 
-fn write_configuration(setup: &Setup) -> Result<()> {
-    write_whole(&setup.data.configuration_file(), setup.configuration().as_bytes(), 0o600)
-}
-
-/// Applies once nats-server is ready, again after each restart of it, and again after a failure.
-async fn keep_applied(
-    session: Arc<Session>,
-    mut state: watch::Receiver<State>,
-    applied: watch::Sender<Option<Outcome>>,
-    stop: CancellationToken,
-) -> Result<()> {
-    let work = async {
-        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
-        loop {
-            let ready = state.wait_for(|state| matches!(state, State::Ready(_))).await;
-            ready.context("nats-server is no longer supervised")?;
-            state.mark_unchanged();
-            let outcome = apply_once(&session).await;
-            let settled = outcome == Outcome::Applied;
-            applied.send_replace(Some(outcome));
-            if settled {
-                backoff.reset();
-                state.changed().await.context("nats-server is no longer supervised")?;
-            } else {
-                // A restart may be what it takes, so it cuts the wait short.
-                let _ = tokio::time::timeout(backoff.wait(), state.changed()).await;
-            }
-        }
-    };
-    stop.run_until_cancelled(work).await.unwrap_or(Ok(()))
-}
-
-async fn apply_once(session: &Session) -> Outcome {
-    let converged = async { converge::converge(&session.refreshed()?).await };
-    let outcome = match converged.await {
-        Ok(converged) => {
-            tell(&converged);
-            let problems = converged.problems();
-            if problems.is_empty() { Outcome::Applied } else { Outcome::Failed(problems.join("; ")) }
-        }
-        Err(error) => Outcome::Failed(crate::explain(&error)),
-    };
-    if let Outcome::Failed(why) = &outcome {
-        warn!("not all could be applied, trying again: {why}");
+/// What is started once the configuration is written.
+pub fn launch(setup: &Setup, binary: &Path) -> Launch {
+    Launch {
+        binary: binary.to_owned(),
+        config: setup.data.configuration_file(),
+        environment: setup.environment(),
+        run_dir: setup.data.run(),
+        log: LogSink::Tracing { server: setup.settings.node.name.to_string() },
+        ready_timeout: LISTEN_DEADLINE,
+        routes: setup.settings.is_clustered(),
+        keys: setup.listener_keys(),
     }
-    outcome
-}
-
-fn tell(converged: &converge::Converged) {
-    let refused = converged.refused();
-    if refused > 0 {
-        warn!("{refused} store changes are refused: `leafbox plan` says why and how to make them by hand");
-    }
-    let waiting: BTreeSet<&str> =
-        converged.accounts.waiting.iter().map(|change| change.account.as_str()).collect();
-    if !waiting.is_empty() {
-        let names = waiting.into_iter().collect::<Vec<_>>().join(", ");
-        warn!("changes of the accounts {names} wait for the operator: `leafbox plan` shows them");
-    }
-    info!("stores applied: {} changed", converged.applied.done.len());
 }

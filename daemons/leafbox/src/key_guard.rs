@@ -9,7 +9,10 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use settings::node::Encryption;
 
-use crate::data::{DataDir, write_whole};
+use crate::{
+    contradiction,
+    data::{DataDir, write_whole},
+};
 
 /// What the fingerprint file says of a store that is not encrypted.
 const PLAIN: &str = "plain";
@@ -32,7 +35,7 @@ pub fn check(data: &DataDir, encryption: Encryption, fingerprint: Option<&str>) 
     }
     let store = data.jetstream();
     if recorded.is_none() && has_run(data) {
-        bail!(
+        contradiction!(
             "{} has been used, and {} does not say with which key: nothing was started. If jetstream.key is \
              that key, or the store never was encrypted and node.toml says so, write `{}` into that file",
             store.display(),
@@ -50,22 +53,23 @@ pub fn check(data: &DataDir, encryption: Encryption, fingerprint: Option<&str>) 
         return write_whole(&file, format!("{given}\n").as_bytes(), 0o644);
     };
     match (recorded.as_str(), encryption) {
-        (PLAIN, _) => bail!(
+        (PLAIN, _) => contradiction!(
             "{} was written without encryption, and node.toml asks for it: set `jetstream.encryption = \"off\"`, \
              or back the stores up, move the folder away and restore them; nothing was started",
             store.display()
         ),
-        (_, Encryption::Off) => bail!(
+        (_, Encryption::Off) => contradiction!(
             "{} is encrypted (key {recorded}), and node.toml says `jetstream.encryption = \"off\"`: \
              take that line out; nothing was started",
             store.display()
         ),
         _ => match given {
-            Some(given) => bail!(
+            Some(given) => contradiction!(
                 "{} is encrypted with the key {recorded}, and the credential `jetstream.key` is {given}: \
                  put the right key back; with the wrong one nats-server would offer empty stores; nothing was started",
                 store.display()
             ),
+            // It may come: the file of a secret store is at times later than the unit.
             None => bail!(
                 "{} is encrypted with the key {recorded}, and the credential `jetstream.key` is missing: \
                  put it back from a backup; nothing was started",

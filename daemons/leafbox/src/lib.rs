@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 
 pub mod addresses;
+pub mod applying;
 pub mod auth_probe;
 pub mod cli;
 mod commands;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         }
         Command::Init(arguments) => return commands::init::run(arguments).map(|()| runtime::exit::SUCCESS),
         Command::Check(arguments) => return commands::check::run(global, arguments),
+        Command::Unit(unit) => return commands::unit::run(global, unit),
         Command::Clean(arguments) => {
             commands::clean::run(&session::data_dir(global)?, arguments)?;
             return Ok(runtime::exit::SUCCESS);
@@ -72,7 +74,11 @@ async fn run_async(cli: Cli) -> Result<u8> {
         Command::Enroll(command) => return commands::enroll::run(global, command).await,
         Command::Context(arguments) => commands::context::run(&open()?, arguments)?,
         Command::Logs(arguments) => commands::logs::run(&open()?, arguments).await?,
-        Command::Completions { .. } | Command::Init(_) | Command::Check(_) | Command::Clean(_) => {
+        Command::Completions { .. }
+        | Command::Init(_)
+        | Command::Check(_)
+        | Command::Clean(_)
+        | Command::Unit(_) => {
             unreachable!("run() has answered these")
         }
     }

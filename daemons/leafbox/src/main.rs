@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use leafbox::{cli::Cli, problems::BadConfig};
+use leafbox::{cli::Cli, problems};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -23,14 +23,9 @@ fn main() -> ExitCode {
     match leafbox::run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let bad_config = error.downcast_ref::<BadConfig>().is_some();
             eprintln!("leafbox: {}", leafbox::explain(&error));
             // `plan` says with 2 that something differs, so its own failures are all 1.
-            let code = if bad_config && !differs_is_two {
-                runtime::exit::BAD_CONFIG
-            } else {
-                runtime::exit::FAILURE
-            };
+            let code = if differs_is_two { runtime::exit::FAILURE } else { problems::exit_code(&error) };
             ExitCode::from(code)
         }
     }

@@ -1,4 +1,4 @@
-//! Mistakes in the two files, as an error that `main` gives exit code 2.
+//! Mistakes that a second start would meet again, as errors that `main` gives exit code 2.
 
 use std::fmt;
 
@@ -15,3 +15,28 @@ impl fmt::Display for BadConfig {
 }
 
 impl std::error::Error for BadConfig {}
+
+/// What is given contradicts itself or what is on the disk: another key than the store's, creds of
+/// another fleet, a newer data layout. It stays so until somebody changes it, while what is only
+/// missing, or taken by another, may come or go by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Contradiction(pub String);
+
+/// Ends a function with a [`Contradiction`].
+#[macro_export]
+macro_rules! contradiction {
+    ($($argument:tt)*) => {
+        return Err($crate::problems::Contradiction(format!($($argument)*)).into())
+    };
+}
+
+/// The exit code for an error: 2 where only a changed file helps, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let stays = error.is::<BadConfig>()
+        || error.is::<Contradiction>()
+        || error
+            .downcast_ref::<supervisor::LocateError>()
+            .is_some_and(|error| matches!(error, supervisor::LocateError::Explicit { .. }));
+    if stays { runtime::exit::BAD_CONFIG } else { runtime::exit::FAILURE }
+}

@@ -14,7 +14,12 @@ use settings::{ByteSize, Listen, Name, NodeRole, Settings, node::Encryption, tra
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use crate::{addresses::Addresses, creds_guard, data::DataDir, key_guard, tls_guard};
+use crate::{
+    addresses::Addresses,
+    creds_guard,
+    data::{DataDir, write_whole},
+    key_guard, tls_guard,
+};
 
 /// Where a node's keys and JWTs come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +180,11 @@ impl Setup {
         })
     }
 
+    /// Writes the configuration as of now to where nats-server reads it.
+    pub fn write_configuration(&self) -> Result<()> {
+        write_whole(&self.data.configuration_file(), self.configuration().as_bytes(), 0o600)
+    }
+
     /// Other hub nodes, in place of those that node.toml names, from the next configuration on.
     pub fn set_routes(&self, routes: Vec<String>) {
         self.changing().routes = routes;
@@ -190,16 +200,21 @@ impl Setup {
         .collect()
     }
 
-    /// The key in node.toml that moves each listener.
+    /// The key in node.toml that moves each of nats-server's listeners.
     pub fn listener_keys(&self) -> Vec<(std::net::SocketAddr, String)> {
-        let declared = Addresses::declared(&self.settings.node);
+        Self::keys_of(&Addresses { health: None, ..Addresses::declared(&self.settings.node) })
+    }
+
+    /// The key in node.toml that moves each of these listeners.
+    pub fn keys_of(addresses: &Addresses) -> Vec<(std::net::SocketAddr, String)> {
         [
-            ("nats.client", declared.client),
-            ("nats.monitoring", declared.monitoring),
-            ("nats.websocket", declared.websocket),
-            ("nats.mqtt", declared.mqtt),
-            ("nats.leaf", declared.leaf),
-            ("nats.route", declared.route),
+            ("nats.client", addresses.client),
+            ("nats.monitoring", addresses.monitoring),
+            ("nats.websocket", addresses.websocket),
+            ("nats.mqtt", addresses.mqtt),
+            ("nats.leaf", addresses.leaf),
+            ("nats.route", addresses.route),
+            ("health.listen", addresses.health),
         ]
         .into_iter()
         .filter_map(|(key, address)| Some((address?, key.to_owned())))

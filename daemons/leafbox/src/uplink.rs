@@ -9,7 +9,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use runtime::{Monitoring, reachable};
+use runtime::{Monitoring, Pulse, reachable};
 use serde::Deserialize;
 use stores::{Action, Clients};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -52,12 +52,12 @@ impl Links {
     }
 }
 
-/// Runs until it is told to stop.
-pub async fn watch(session: Arc<Session>, stop: CancellationToken) -> Result<()> {
-    stop.run_until_cancelled(work(&session)).await.unwrap_or(Ok(()))
+/// Runs until it is told to stop; `pulse` beats each time that the loop goes round.
+pub async fn watch(session: Arc<Session>, pulse: Pulse, stop: CancellationToken) -> Result<()> {
+    stop.run_until_cancelled(work(&session, &pulse)).await.unwrap_or(Ok(()))
 }
 
-async fn work(session: &Session) -> Result<()> {
+async fn work(session: &Session, pulse: &Pulse) -> Result<()> {
     let address = session.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
     let mut waking = Waking { session, until: None, clients: None };
     let mut differing = 0;
@@ -66,6 +66,7 @@ async fn work(session: &Session) -> Result<()> {
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut look = Instant::now() + FIRST_LOOK;
     loop {
+        pulse.beat();
         tokio::select! {
             _ = polls.tick() => {
                 // nats-server may be down for a moment: its supervisor says so.

@@ -13,9 +13,10 @@ use settings::{Listen, Name, NodeRole, Settings};
 use supervisor::Leave;
 
 use crate::{
+    applying::Outcome,
     cli::{self, Global},
     converge, drift, example,
-    instance::{Instance, Outcome},
+    instance::Instance,
     say,
     session::{self, keys_dir},
     setup::{Keys, Setup},

@@ -15,4 +15,5 @@ pub(crate) mod render;
 pub(crate) mod run;
 pub(crate) mod service;
 pub(crate) mod status;
+pub(crate) mod unit;
 pub(crate) mod user;
