@@ -1,13 +1,8 @@
 # How the operator's answer comes into a machine that nobody can log in to: pasted at the console, or
 # as the file `leafbox-answer` on the partition that other computers can read too.
 #
-# Neither is a way around the answer's own signature, and both end once the machine is enrolled.
-{
-  config,
-  lib,
-  pkgs,
-  ...
-}:
+# Both are over once the machine is enrolled: what comes later needs the keys that it then has.
+{ config, lib, ... }:
 let
   leafbox = "${config.services.leafbox.package}/bin/leafbox";
   enrolled = "/var/lib/leafbox-keys/enrolled";
@@ -29,10 +24,10 @@ let
       NoNewPrivileges = true;
       ProtectHome = true;
       ProtectSystem = "strict";
-      # The keys, and the host key that systemd-creds encrypts them with.
+      # The keys, the account JWTs, and the host key that systemd-creds makes once.
       ReadWritePaths = [
-        "/var/lib/leafbox-keys"
-        "/var/lib/systemd"
+        "/var/lib"
+        "-${config.services.leafbox.settings.data}"
       ];
       PrivateNetwork = true;
       PrivateTmp = true;

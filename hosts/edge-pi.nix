@@ -40,6 +40,9 @@
     };
   };
 
+  # The image's own module brings an installer's tools, ZFS among them.
+  image.modules.sd-card.disabledModules = [ "profiles/base.nix" ];
+
   services.leafbox.settings = {
     # The Pi 4's processor has no AES instructions.
     jetstream.encryption = "chacha";

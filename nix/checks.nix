@@ -43,6 +43,27 @@ let
       file: _: lib.nameValuePair "nixos-${lib.removeSuffix ".nix" file}" (test file)
     ) files;
 
+  # What tests/nix/run says of the modules, said while the flake is evaluated.
+  evaluated = import ../tests/nix { inherit nixpkgs system; };
+  expect =
+    name: wanted: found:
+    pkgs.runCommand "leafbox-${name}" { inherit wanted found; } ''
+      diff -ru "$wanted" "$found" || {
+        echo "run tests/nix/run --update" >&2
+        exit 1
+      }
+      touch $out
+    '';
+  folder =
+    name: files:
+    pkgs.linkFarm name (
+      lib.mapAttrsToList (path: content: {
+        name = path;
+        path =
+          if builtins.isAttrs content then folder path content else pkgs.writeText (baseNameOf path) content;
+      }) files
+    );
+
   # A host is evaluated to the derivation of the whole system; building it is left to `nix build`.
   hosts = lib.mapAttrs' (
     name: host:
@@ -60,6 +81,12 @@ in
   '';
   # On real servers, over loopback.
   tests = cargo "tests" [ nats-server ] "cargo test --offline --workspace";
+
+  units = expect "units" (pkgs.writeText "wanted" "[]") (
+    pkgs.writeText "found" (builtins.toJSON evaluated.units)
+  );
+  rendered = expect "rendered" ../tests/rendered (folder "rendered" evaluated.rendered);
+  options = expect "options" ../docs/options.md (pkgs.writeText "options.md" evaluated.options);
 }
 // hosts
 // vmTests

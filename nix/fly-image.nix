@@ -19,8 +19,8 @@ let
     extraGroupLines = [ "leafbox:x:${id}:" ];
   };
 
-  # Fly writes `[[files]]` with an owner and a mode that its documentation leaves open, and leafbox
-  # refuses a secret that others can read: so they are copied into memory, for us alone.
+  # Fly's documentation says neither who owns its `[[files]]` nor who may read them, and leafbox refuses
+  # a secret that others can read: so they go into memory, for us alone.
   leafbox-fly = writeTextFile {
     name = "leafbox-fly";
     executable = true;
@@ -29,17 +29,13 @@ let
       #!${busybox}/bin/sh
       set -eu
       umask 077
-      CREDENTIALS_DIRECTORY=/dev/shm/leafbox
+      export CREDENTIALS_DIRECTORY=/dev/shm/leafbox
       ${busybox}/bin/rm -rf "$CREDENTIALS_DIRECTORY"
       ${busybox}/bin/mkdir "$CREDENTIALS_DIRECTORY"
-      for file in /etc/leafbox/secrets/*; do
-        [ -e "$file" ] || {
-          echo "leafbox-fly: /etc/leafbox/secrets is empty: name the secrets in fly.toml, as [[files]]" >&2
-          exit 2
-        }
-        ${busybox}/bin/cat "$file" >"$CREDENTIALS_DIRECTORY/''${file##*/}"
-      done
-      export CREDENTIALS_DIRECTORY
+      ${busybox}/bin/tar -x -f /etc/leafbox/keys.tar -C "$CREDENTIALS_DIRECTORY" || {
+        echo "leafbox-fly: this machine's keys are missing: set its secret, as fly/README.md shows" >&2
+        exit 2
+      }
       exec ${leafbox}/bin/leafbox run "$@"
     '';
   };
