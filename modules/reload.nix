@@ -29,6 +29,12 @@ let
       "nats"
       "leaf_advertise"
     ]
+    # With it comes another time-out for logins, which is fixed.
+    [
+      "nats"
+      "tls"
+      "leaf"
+    ]
     [
       "nats"
       "route"
@@ -64,8 +70,8 @@ let
     ]
   ];
 
-  # A leaf's links refuse the subjects that travelling stores carry, and deny lists are fixed.
-  travelling = lib.mapAttrs (
+  # A leaf's links refuse the subjects that its stores capture, and deny lists are fixed.
+  captured = lib.mapAttrs (
     _: account:
     lib.genAttrs [ "streams" "kv" "objects" ] (
       kind:
@@ -75,10 +81,11 @@ let
       }) (account.${kind} or { })
     )
   ) (fleet.accounts or { });
+  links = role == "leaf" && lib.attrByPath [ "uplink" "urls" ] [ ] settings != [ ];
 in
 {
   settings = map (path: lib.attrByPath path null settings) keys;
-  # Who is a hub node decides whether there is a cluster.
-  nodes = fleet.nodes or null;
-  travelling = if role == "leaf" then travelling else null;
+  captured = if links then captured else null;
+  # Whether there is a cluster.
+  hubs = if role == "hub" then fleet.nodes.hub or null else null;
 }

@@ -83,7 +83,8 @@ in
     };
     users.groups.leafbox = { };
 
-    systemd.tmpfiles.rules = lib.mkIf (!underVarLib) [ "d ${data} 0750 leafbox leafbox -" ];
+    # Before the first start too: enrolment leaves the accounts there.
+    systemd.tmpfiles.rules = [ "d ${data} 0750 leafbox leafbox -" ];
 
     systemd.targets.leafbox = {
       description = "leafbox node";

@@ -244,8 +244,10 @@ in
     expr = toSettings { nats.max_connections = 5; };
     expected = "reload";
   };
-  testAnUplinkReloads = {
-    expr = toSettings { uplink.urls = [ "tls://hub.example.net:7422" ]; };
+  testAnotherUplinkReloads = {
+    expr = change (with' { uplink.urls = [ "tls://hub-1.example.net:7422" ]; }) (with' {
+      uplink.urls = [ "tls://hub-2.example.net:7422" ];
+    });
     expected = "reload";
   };
   testAListenerRestarts = {
@@ -260,9 +262,24 @@ in
     expr = toFleet { accounts.SHOP.services.office.description = "sets prices"; };
     expected = "reload";
   };
-  testASubjectThatTravelsRestartsALeaf = {
-    expr = toFleet { accounts.SHOP.streams.ORDERS.subjects = [ "sales.>" ]; };
-    expected = "restart";
+  testAnotherSubjectRestartsALeafWithAnUplink = {
+    expr =
+      let
+        linked = with' { uplink.urls = [ "tls://hub.example.net:7422" ]; };
+        selling = subjects: {
+          fleet = lib.recursiveUpdate fleet { accounts.SHOP.streams.ORDERS = { inherit subjects; }; };
+        };
+      in
+      [
+        (change linked (linked // selling [ "sales.>" ]))
+        (change enrolled (enrolled // selling [ "sales.>" ]))
+        (change hub (hub // selling [ "sales.>" ]))
+      ];
+    expected = [
+      "restart"
+      "reload"
+      "reload"
+    ];
   };
   testTheSameFilesDoNothing = {
     expr = toSettings { };
