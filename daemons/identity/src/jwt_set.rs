@@ -302,6 +302,19 @@ impl JwtSet {
         Ok(newer)
     }
 
+    /// Which operator a folder is of, whatever state the rest of it is in; nothing where it has no
+    /// operator.
+    pub fn operator_of(folder: &Path) -> Result<Option<String>, JwtSetError> {
+        let path = layout::operator_jwt(folder);
+        let jwt = match fs::read_to_string(&path) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|source| JwtSetError::Read { path: path.clone(), source })?,
+        };
+        let claims = Claims::<OperatorBody>::decode(jwt.trim())
+            .map_err(|source| JwtSetError::Jwt { origin: path.display().to_string(), source })?;
+        Ok(Some(claims.subject))
+    }
+
     /// Reads a folder of `operator.jwt` and `<ACCOUNT>.jwt`; other files are passed over.
     pub fn read_dir(folder: &Path) -> Result<Self, JwtSetError> {
         let operator_path = layout::operator_jwt(folder);

@@ -78,14 +78,22 @@ fn check_addressee(device: &Device, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// What the box knows already may be newer than the answer.
-fn newest(device: &Device, mut jwts: JwtSet) -> Result<JwtSet> {
-    for folder in [device.settings.jwts_dir(), device.jwts()] {
-        if let Some(known) = setup::previous(&folder)? {
-            jwts = jwts.newest("the answer", known, &folder.display().to_string())?;
-        }
+/// What the box knows already may be newer than the answer. A folder of its own that a power cut or
+/// a bad disk left in pieces is written anew from the answer.
+fn newest(device: &Device, jwts: JwtSet) -> Result<JwtSet> {
+    let (given, own) = (device.settings.jwts_dir(), device.jwts());
+    let mut newest = jwts;
+    match setup::previous(&own) {
+        Ok(Some(known)) => newest = newest.newest("the answer", known, &own.display().to_string())?,
+        Ok(None) => {}
+        Err(error) => eprintln!("{} is written anew: {}", own.display(), crate::explain(&error)),
     }
-    Ok(jwts)
+    if given != own
+        && let Some(known) = setup::previous(&given)?
+    {
+        newest = newest.newest("the answer", known, &given.display().to_string())?;
+    }
+    Ok(newest)
 }
 
 /// A user that the node runs as.

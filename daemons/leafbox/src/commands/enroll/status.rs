@@ -23,11 +23,18 @@ pub(super) fn run(settings: Settings, keys: &cli::DeviceKeys) -> Result<u8> {
     if missing == 0 {
         say!("  request   {}", device.request(vault)?.fingerprint());
     }
-    let enrolled = device.places.marker().exists();
-    if enrolled && let Some(jwts) = setup::previous(&device.jwts())? {
-        let operator = jwts.operator_claims();
-        say!("  operator  {} ({})", operator.subject, operator.name);
-        say!("  accounts  {}", jwts.accounts.len());
+    let mut enrolled = device.places.marker().exists();
+    match setup::previous(&device.jwts()) {
+        Ok(Some(jwts)) if enrolled => {
+            let operator = jwts.operator_claims();
+            say!("  operator  {} ({})", operator.subject, operator.name);
+            say!("  accounts  {}", jwts.accounts.len());
+        }
+        Ok(_) => enrolled = false,
+        Err(error) => {
+            enrolled = false;
+            say!("  accounts  ! {}", crate::explain(&error));
+        }
     }
     say!("");
     match (enrolled, missing) {

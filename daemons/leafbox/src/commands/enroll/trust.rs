@@ -7,8 +7,6 @@ use identity::{
 };
 use settings::Settings;
 
-use crate::setup;
-
 /// Why an operator is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -36,9 +34,8 @@ pub(super) fn check(settings: &Settings, answer: &JwtSet, pinned: Option<&str>) 
     let given = settings.jwts_dir();
     let mut known = false;
     for folder in [given, settings.data_dir().join("jwts")] {
-        let Some(set) = setup::previous(&folder)? else { continue };
-        let ours = &set.operator_claims().subject;
-        if ours != offered {
+        let Some(ours) = JwtSet::operator_of(&folder)? else { continue };
+        if ours != *offered {
             bail!(
                 "the answer is of the operator {offered}, and this box obeys {ours} ({}): it is of another fleet; \
                  nothing was changed",

@@ -1,0 +1,172 @@
+//! From first boot to the first message on the hub; and without any hub.
+
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
+
+use identity::enrolment::Request;
+use serde_json::json;
+
+use crate::{
+    boxes::{Box, Hub, block, fingerprint, last, operator, pasted, secrets},
+    harness::{client, eventually, files},
+};
+
+fn assert_holds_none(secrets: &BTreeSet<String>, what: &str, text: &str) {
+    // Not in the message: a failing test must not print one either.
+    let found = secrets.iter().filter(|secret| text.contains(secret.as_str())).count();
+    assert_eq!(found, 0, "{what} holds {found} secrets");
+}
+
+/// A telephone before the console.
+fn scan(printed: &str) -> String {
+    let lines: Vec<Vec<char>> = printed
+        .lines()
+        .filter(|line| line.starts_with(['█', '▀']))
+        .map(|line| line.chars().collect())
+        .collect();
+    let side = lines[0].len();
+    const PIXELS: usize = 4;
+    // The terminal's background is dark.
+    let light = |column: usize, row: usize| match (lines[row / 2][column], row % 2) {
+        ('█', _) | ('▀', 0) | ('▄', 1) => 255,
+        _ => 0,
+    };
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(side * PIXELS, side * PIXELS, |x, y| {
+        light(x / PIXELS, y / PIXELS)
+    });
+    let codes = image.detect_grids();
+    assert_eq!(codes.len(), 1, "not one code in:\n{printed}");
+    codes[0].decode().unwrap().1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_knows_two_files_sends_its_first_message_to_the_hub() {
+    let hub = Hub::start();
+    let one = Box::new("box-1", Some(hub.node.address("leaf")));
+    // As in an image: the accounts as they were when it was built.
+    let image = one.place.path("image");
+    hub.operator.run(&["apply", "--export", image.to_str().unwrap()]).expect(0);
+    let settings = format!("jwts = \"image\"\n{}", Box::settings("box-1", Some(hub.node.address("leaf"))));
+    one.place.write("node.toml", &settings);
+
+    assert!(one.run(&["status"]).expect(1).contains("next: `leafbox enroll request`"));
+    let printed = one.run(&["request", "--console"]).expect(0);
+    assert!(printed.contains("box-1, a leaf of the fleet school, asks to be let in"), "{printed}");
+    assert_eq!(one.run(&["request", "--console"]).expect(0).lines().last(), printed.lines().last());
+    let shown = fingerprint(&printed);
+    assert!(one.run(&["status"]).expect(1).contains(&shown));
+    let request = Request::parse(&scan(&printed)).unwrap();
+    assert_eq!(request, Request::parse(&block(&printed)).unwrap());
+    assert_eq!(request.fingerprint().to_string(), shown);
+    one.place.write("request", &printed);
+
+    let path = one.place.path("request");
+    let path = path.to_str().unwrap();
+    hub.run(&["enroll", "approve", path]).says(1, &["say --yes", "never let in", &shown]);
+    let approved = hub.run(&["enroll", "approve", "--yes", path]);
+    assert!(approved.stderr.contains("the running hub knows"), "{}", approved.stderr);
+    assert!(approved.stderr.contains("LEAFBOX: report the health of box-1"), "{}", approved.stderr);
+    let answer = approved.expect(0);
+    assert_eq!(block(&answer), answer, "`> answer` takes the answer and nothing else");
+    let listed = hub.run(&["enroll", "list"]).expect(0);
+    assert!(listed.contains("box-1") && listed.contains(&shown), "{listed}");
+
+    // A paste on a serial console.
+    let pasting = format!("$ \r\n{}", answer.replace('\n', "\r\n")) + "echo not read\r\n";
+    let accepted = one.paste(&["accept"], &pasting).expect(0);
+    assert!(
+        accepted.contains("the one that this box knows") && accepted.contains("`leafbox run`"),
+        "{accepted}"
+    );
+    assert!(one.run(&["status"]).expect(0).contains("the box is enrolled"));
+
+    let node = one.place.start(&["run"]);
+    eventually("all accounts are linked", || hub.links_of("box-1") == 3);
+    // A service of the box, minted on the box.
+    let minting = ["user", "mint", "SCHOOL", "teacher-service", "--name", "desk", "-o", "desk.creds"];
+    one.place.run(&minting).expect(0);
+    let desk = client::connect(&node.url(), &one.place.path("desk.creds")).await;
+    client::publish(&desk, "events.teacher.marks", "event", 0..3).await;
+    let keys = hub.keys();
+    let office =
+        client::connect(&hub.node.url(), &identity::layout::apply_creds(&keys, &"SCHOOL".parse().unwrap()))
+            .await;
+    while client::count(&office, "EVENTS").await < 3 {}
+    client::assert_exactly(&office, "EVENTS", "event", 0..3).await;
+
+    assert_eq!(node.stop(), 0);
+    let secrets = secrets(&one.place.path(".data/keys"));
+    assert!(secrets.len() > 15, "only {} secrets were found", secrets.len());
+    for (what, text) in [
+        ("the request", printed),
+        ("the answer", answer),
+        ("accept", accepted),
+        ("the log", one.read("node.log")),
+        ("the configuration", one.read(".data/run/nats-server.conf")),
+    ] {
+        assert_holds_none(&secrets, what, &text);
+    }
+    for file in files(&one.place.path(".data/jwts")) {
+        assert_holds_none(&secrets, &file.display().to_string(), &fs::read_to_string(&file).unwrap());
+    }
+    assert_private(&one.place.path(".data/keys"));
+}
+
+#[track_caller]
+fn assert_private(folder: &Path) {
+    for file in files(folder) {
+        let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+        let mode = fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "the folder of {}", file.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_starts_from_its_answer_where_there_is_no_hub() {
+    let operator = operator();
+    // An address where nobody listens.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let one = Box::new("box-1", Some(nobody));
+    let printed = one.run(&["request"]).expect(0);
+    let approving = operator.command(&["enroll", "approve", "--yes", "-"]);
+    let approved = pasted(approving, &printed.replace("-----BEGIN", "leafbox[212]: -----BEGIN"));
+    assert!(approved.stderr.contains("`leafbox apply` where the hub runs"), "{}", approved.stderr);
+    let accepted = one.paste(&["accept", "-"], &approved.expect(0)).expect(0);
+    assert!(accepted.contains("because it is the first"), "{accepted}");
+
+    let node = one.place.start(&["run"]);
+    one.place
+        .run(&["user", "mint", "SCHOOL", "teacher-service", "--name", "desk", "-o", "desk.creds"])
+        .expect(0);
+    let desk = client::connect(&node.url(), &one.place.path("desk.creds")).await;
+    client::publish(&desk, "events.teacher.marks", "event", 0..3).await;
+    let apply = one.place.path(".data/keys/apply-SCHOOL.creds");
+    client::assert_exactly(&client::connect(&node.url(), &apply).await, "EVENTS", "event", 0..3).await;
+}
+
+/// A regression test: every node's health user could write every node's heartbeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_user_of_a_box_cannot_speak_for_another() {
+    let hub = Hub::start();
+    let one = Box::new("box-1", Some(hub.node.address("leaf")));
+    hub.enroll(&one);
+    let node = one.place.start(&["run"]);
+    let keys = one.place.path(".data/keys");
+    for (url, apply) in [
+        (node.url(), keys.join("apply-LEAFBOX.creds")),
+        (hub.node.url(), identity::layout::apply_creds(&hub.keys(), &"LEAFBOX".parse().unwrap())),
+    ] {
+        let health = client::connect(&url, &keys.join("health.creds")).await;
+        let apply = client::connect(&url, &apply).await;
+        let mut heard = apply.subscribe("_INBOX.none").await.unwrap();
+        health.publish("$KV.leafbox_nodes.box-2", "forged".into()).await.unwrap();
+        health.publish("leafbox.node.box-2.heartbeat", "forged".into()).await.unwrap();
+        // Answered after what came before on the same connection.
+        let own =
+            client::request(&health, "$KV.leafbox_nodes.box-1", &json!({ "test": true })).await.unwrap();
+        assert!(own["seq"].is_u64(), "{own}");
+        assert_eq!(last(&apply, "KV_leafbox_nodes", "$KV.leafbox_nodes.box-2").await, None);
+        assert!(last(&apply, "KV_leafbox_nodes", "$KV.leafbox_nodes.box-1").await.is_some());
+        heard.unsubscribe().await.unwrap();
+    }
+}
