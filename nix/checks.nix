@@ -34,6 +34,7 @@ let
         file:
         pkgs.testers.runNixOSTest {
           imports = [ (../tests/nixos + "/${file}") ];
+          _module.args = { inherit leafbox nats-server; };
           # A test that hangs says so before the builder's patience ends.
           globalTimeout = lib.mkDefault 1200;
           defaults.imports = [ self.nixosModules.default ];
@@ -86,6 +87,29 @@ in
     pkgs.writeText "found" (builtins.toJSON evaluated.units)
   );
   rendered = expect "rendered" ../tests/rendered (folder "rendered" evaluated.rendered);
+  # Each of them throws its message while it is evaluated; tests/nix/run compares the words.
+  refused =
+    let
+      accepted = lib.filterAttrs (_: row: (builtins.tryEval row).success) evaluated.refused.refused;
+    in
+    assert evaluated.refused.accepted == "accepted";
+    expect "refused" (pkgs.writeText "wanted" "[]") (
+      pkgs.writeText "found" (builtins.toJSON (builtins.attrNames accepted))
+    );
+  # A wrong key in the files fails the build of the system, by the script that the build runs.
+  bad-option = pkgs.runCommand "leafbox-bad-option" { nativeBuildInputs = [ leafbox ]; } ''
+    mkdir files
+    cp ${../hosts/fleet.toml} files/fleet.toml
+    printf 'name = "edge-pi"\n[jetstream]\nmax_storge = "4GiB"\n' >files/node.toml
+    if bash ${../modules/check.sh} files 2>said; then
+      echo "a misspelt key was accepted" >&2
+      exit 1
+    fi
+    grep --fixed-strings max_storage said
+    sed -i s/max_storge/max_storage/ files/node.toml
+    bash ${../modules/check.sh} files
+    touch $out
+  '';
   options = expect "options" ../docs/options.md (pkgs.writeText "options.md" evaluated.options);
 }
 // hosts

@@ -1,0 +1,71 @@
+# A leaf on a machine without a network starts, serves, and has everything after a power cut.
+{
+  leafbox,
+  nats-server,
+  pkgs,
+  ...
+}:
+let
+  fleet = ../../hosts/fleet.toml;
+  keys = import ./parts/keys.nix {
+    inherit
+      fleet
+      leafbox
+      nats-server
+      pkgs
+      ;
+    operator = "edge-minipc";
+    nodes.edge-pi = "leaf";
+  };
+in
+{
+  name = "leafbox-leaf-offline";
+
+  nodes.edge =
+    { lib, ... }:
+    {
+      imports = [
+        (import ./parts/node.nix {
+          inherit keys;
+          name = "edge-pi";
+          role = "leaf";
+        })
+      ];
+      virtualisation.vlans = [ ];
+      services.leafbox = {
+        fleet = lib.importTOML fleet;
+        settings.uplink.urls = [ "tls://hub-1.example.net:7422" ];
+      };
+    };
+
+  testScript = ''
+    ${import ./parts/steps.nix { inherit keys; }}
+
+    edge.start()
+    wait_ready(edge)
+    for article in range(20):
+        assert sell(edge, article) == article + 1
+
+    with subtest("the power is cut"):
+        edge.crash()
+        edge.start()
+        wait_ready(edge)
+        assert stored(edge) == 20, stored(edge)
+        assert sell(edge, 20) == 21
+
+    with subtest("nats-server is killed, and hangs"):
+        edge.succeed("systemctl kill --signal=KILL --kill-whom=main leafbox-nats.service")
+        wait_ready(edge)
+        edge.succeed("systemctl kill --signal=STOP --kill-whom=main leafbox-nats.service")
+        # The watchdog's two minutes.
+        edge.wait_until_succeeds("journalctl --unit leafbox-nats.service --grep 'Watchdog timeout'", timeout=300)
+        wait_ready(edge)
+        assert stored(edge) == 21, stored(edge)
+
+    with subtest("no unit is more exposed than the documentation says"):
+        for unit, limit in {"nats": 1.3, "apply": 1.1, "uplink": 1.1, "health": 1.1}.items():
+            edge.succeed(
+                f"systemd-analyze security --threshold={int(limit * 10)} leafbox-{unit}.service"
+            )
+  '';
+}

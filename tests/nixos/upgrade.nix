@@ -1,0 +1,92 @@
+# A new generation, and back: data stays, what can be reloaded is, and nobody waits longer than for a
+# restart.
+#
+# Both generations have the same leafbox: this is the first release, and there is no older one.
+{
+  leafbox,
+  nats-server,
+  pkgs,
+  ...
+}:
+let
+  fleet = ../../hosts/fleet.toml;
+  keys = import ./parts/keys.nix {
+    inherit
+      fleet
+      leafbox
+      nats-server
+      pkgs
+      ;
+    operator = "edge-minipc";
+    nodes.edge-pi = "leaf";
+  };
+in
+{
+  name = "leafbox-upgrade";
+
+  nodes.edge =
+    { lib, ... }:
+    {
+      imports = [
+        (import ./parts/node.nix {
+          inherit keys;
+          name = "edge-pi";
+          role = "leaf";
+        })
+      ];
+      services.leafbox.fleet = lib.importTOML fleet;
+
+      specialisation = {
+        # A stream more, which apply makes, and a limit that nats-server reloads.
+        reloaded.configuration.services.leafbox = {
+          fleet.accounts.SHOP.streams.RETURNS = {
+            subjects = [ "returns.>" ];
+            max_bytes = "16MiB";
+          };
+          settings.nats.max_connections = 100;
+        };
+        # A listener moves, which only a restart does.
+        restarted.configuration.services.leafbox.settings.nats.websocket = "127.0.0.1:9333";
+      };
+    };
+
+  testScript =
+    { nodes, ... }:
+    let
+      base = nodes.edge.system.build.toplevel;
+    in
+    ''
+      ${import ./parts/steps.nix { inherit keys; }}
+
+
+      def switch(generation):
+          """Switches as nixos-rebuild does."""
+          edge.succeed(f"${base}/{generation}bin/switch-to-configuration test")
+          wait_ready(edge)
+          return edge.get_unit_property("leafbox-nats.service", "MainPID")
+
+
+      edge.start()
+      wait_ready(edge)
+      for article in range(20):
+          sell(edge, article)
+      first = edge.get_unit_property("leafbox-nats.service", "MainPID")
+
+      with subtest("a change that nats-server reloads"):
+          assert switch("specialisation/reloaded/") == first
+          assert stored(edge, "RETURNS") == 0
+          edge.succeed("curl --fail --silent 127.0.0.1:8222/varz | jq --exit-status '.max_connections == 100'")
+
+      with subtest("a change that only a restart makes"):
+          second = switch("specialisation/restarted/")
+          assert second != first
+          edge.wait_for_open_port(9333)
+
+      with subtest("and back"):
+          assert switch("") != second
+          assert stored(edge) == 20, stored(edge)
+          # Apply deletes nothing.
+          assert stored(edge, "RETURNS") == 0
+          assert sell(edge, "last") == 21
+    '';
+}
