@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use runtime::{Monitoring, Pulse, reachable};
 use serde::Deserialize;
+use settings::NodeRole;
 use stores::{Action, Clients};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// For how long after a link came back sleepers are woken. A copy is known to sleep only some
 /// seconds after its origin fell silent, and a hub's copies of several leaves wake one by one.
 const WAKING: Duration = Duration::from_secs(25);
+/// How often a hub with leaves asks them all the same: a leaf that makes an outbox while its link is up
+/// tells nobody, and delivers where the hub does not listen yet.
+const ASKING: Duration = Duration::from_secs(30);
 /// When the stores are looked at for the first time: after the first apply.
 const FIRST_LOOK: Duration = Duration::from_secs(30);
 /// How often the stores are looked at.
@@ -59,7 +63,7 @@ pub async fn watch(session: Arc<Session>, pulse: Pulse, stop: CancellationToken)
 
 async fn work(session: &Session, pulse: &Pulse) -> Result<()> {
     let address = session.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
-    let mut waking = Waking { session, until: None, clients: None };
+    let mut waking = Waking { session, until: None, clients: None, asked: Instant::now() };
     let mut differing = 0;
     let mut before = Links::default();
     let mut polls = interval(POLL);
@@ -87,6 +91,7 @@ struct Waking<'a> {
     session: &'a Session,
     until: Option<Instant>,
     clients: Option<Clients>,
+    asked: Instant,
 }
 
 impl Waking<'_> {
@@ -98,7 +103,13 @@ impl Waking<'_> {
         if links.links.is_empty() {
             self.until = None;
         }
+        let asks = self.session.settings.node.role == NodeRole::Hub && !links.links.is_empty();
         match self.until {
+            None if asks && self.asked.elapsed() >= ASKING => {
+                let (clients, _) = converge::connect_stores(self.session).await;
+                nudge(&fresh(self.session), &clients).await;
+                self.asked = Instant::now();
+            }
             Some(until) if Instant::now() < until => {
                 let clients = match self.clients.take() {
                     Some(clients) => clients,
