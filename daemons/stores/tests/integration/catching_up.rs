@@ -46,6 +46,12 @@ async fn catch_up(case: Case) -> BTreeMap<&'static str, f32> {
     for (_, publisher, ..) in &ways {
         publisher.more(10).await;
     }
+    // Where a new outbox delivers, the hub learns from a nudge.
+    eventually("the hub listens to the outbox", || async {
+        shops.nudge().await;
+        (shops.hub.count("SHOP", "SALES").await > 0).then_some(())
+    })
+    .await;
     proxy.cut();
     let cut = Instant::now();
     unlinked(leaf).await;
