@@ -4,10 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use health::Config;
+use health::{Applied, Config};
 use runtime::{
-    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, connect, exit, http, logging, notify, reachable,
-    shutdown,
+    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, confine,
+    confine::{Capability, Reach},
+    connect, exit, http, logging, notify, reachable, shutdown,
 };
 use serde::Deserialize;
 use settings::{ByteSize, Settings, Sources};
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded.settings,
         Err(problems) => return complain(&problems.into(), exit::BAD_CONFIG),
     };
+    confine::drop_privileges(low_port(&settings));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.context("the async runtime could not be started").and_then(|it| it.block_on(run(&settings)))
     {
@@ -54,8 +56,17 @@ async fn run(settings: &Settings) -> Result<()> {
     let credentials = Credentials::locate(&settings.data_dir());
     let tls = node.nats.tls.client.as_ref();
     let tls = tls.map(|tls| LocalTls::new(credentials.directory(), &tls.cert, tls.own()));
+    let run = Applied::path(&settings.data_dir());
+    let run = run.parent().filter(|folder| folder.is_dir()).map(ToOwned::to_owned);
+    let reach = Reach::nothing()
+        .read(credentials.directory())
+        .read(run.unwrap_or_else(|| settings.data_dir()))
+        .connect(bound.client.port())
+        .connect(bound.monitoring.port());
     let credentials = credentials.path("health.creds")?;
     let listener = http::bind(listen, "health.listen").await?;
+    // This is the only thread until now, and all that is left to open is named above.
+    reach.confine();
     let scheme = if node.nats.tls.client.is_some() { "tls" } else { "nats" };
     let nats = connect(&ConnectOptions {
         urls: vec![format!("{scheme}://{}", bound.client)],
@@ -81,6 +92,14 @@ async fn run(settings: &Settings) -> Result<()> {
         watchdog.await?;
     }
     Ok(())
+}
+
+/// What it takes to listen where node.toml says.
+fn low_port(settings: &Settings) -> &'static [Capability] {
+    match settings.node.health.listen.address() {
+        Some(address) if (1..1024).contains(&address.port()) => &[Capability::BindLowPorts],
+        _ => &[],
+    }
 }
 
 /// Where nats-server listens.

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod backoff;
+pub mod confine;
 pub mod connect;
 pub mod credentials;
 pub mod disk;
