@@ -13,6 +13,7 @@ pub mod applying;
 pub mod auth_probe;
 pub mod cli;
 mod commands;
+pub mod confinement;
 pub mod converge;
 pub mod creds_guard;
 pub mod data;
@@ -21,6 +22,7 @@ pub mod example;
 pub mod instance;
 pub mod key_guard;
 pub mod problems;
+pub mod reloading;
 pub mod session;
 pub mod setup;
 pub mod table;
@@ -50,6 +52,10 @@ pub fn run(cli: Cli) -> Result<u8> {
             return Ok(runtime::exit::SUCCESS);
         }
         _ => {}
+    }
+    // Before there are other threads, which would keep what this one gives up.
+    if matches!(cli.command, Command::Dev(_) | Command::Run(_)) {
+        confinement::of_node(global);
     }
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     threads.block_on(run_async(cli))

@@ -190,6 +190,11 @@ impl Setup {
         self.changing().routes = routes;
     }
 
+    /// The bytes of file streams, where node.toml leaves them to the disk.
+    pub fn set_max_storage(&mut self, bytes: ByteSize) {
+        self.max_storage = bytes;
+    }
+
     /// What nats-server finds in its environment and nowhere else.
     pub fn environment(&self) -> Vec<(String, Zeroizing<String>)> {
         let key = self.jetstream_key.iter();

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     applying::{self, Outcome},
     cli::Global,
-    converge,
+    confinement, converge,
     session::{self, Session},
 };
 
@@ -22,6 +22,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(2);
 
 pub(super) fn run(global: &Global) -> Result<()> {
     let session = Session::of(session::load(global)?)?;
+    confinement::of_apply(&session);
     super::one_thread()?.block_on(apply(&session))
 }
 

@@ -15,7 +15,7 @@ use tracing::info;
 use crate::{
     addresses::Addresses,
     cli::Global,
-    contradiction,
+    confinement, contradiction,
     data::RunLock,
     drift, instance,
     session::{self, Session},
@@ -26,6 +26,7 @@ use crate::{
 pub(super) fn run(global: &Global) -> Result<Infallible> {
     let settings = session::load(global)?;
     refuse_chosen_ports(&settings)?;
+    confinement::of_nats(&settings);
     let threads = super::one_thread()?;
     let prepared = threads.block_on(prepare(global, settings))?;
     // The child is to die with this very thread, and no other child may be started once the locks

@@ -18,7 +18,7 @@ use nix::{sys::signal::Signal, unistd::getppid};
 use runtime::{Backoff, Monitoring, MonitoringError, notify};
 use serde::Deserialize;
 
-use crate::cli::NatsPulse;
+use crate::{cli::NatsPulse, confinement};
 
 /// How long the next sign of a start that goes on may take.
 const EXTENSION: Duration = Duration::from_secs(60);
@@ -35,6 +35,7 @@ const LISTENS: &str = "/healthz?js-server-only=true";
 
 pub(super) fn run(arguments: &NatsPulse) -> Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).context("the end of nats-server cannot be watched")?;
+    confinement::of_pulse(arguments.monitoring);
     let pulse = Pulse {
         server: arguments.server,
         monitoring: Monitoring::new(arguments.monitoring),

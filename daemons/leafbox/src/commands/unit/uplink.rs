@@ -7,6 +7,7 @@ use runtime::{Pulse, notify};
 
 use crate::{
     cli::Global,
+    confinement,
     session::{self, Session},
     uplink,
 };
@@ -16,6 +17,7 @@ const LONGEST_ROUND: Duration = Duration::from_secs(300);
 
 pub(super) fn run(global: &Global) -> Result<()> {
     let session = Session::of(session::load(global)?)?;
+    confinement::of_uplink(&session);
     super::one_thread()?.block_on(watch(session))
 }
 
