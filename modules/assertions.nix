@@ -31,7 +31,8 @@ let
       lib.optional (builtins.isString value && isSecret value) path;
   isSecret =
     text:
-    lib.any (pattern: builtins.match ".*${pattern}.*" (lib.replaceStrings [ "\n" ] [ " " ] text) != null)
+    lib.any
+      (pattern: builtins.match ".*${pattern}.*" (lib.replaceStrings [ "\n" ] [ " " ] text) != null)
       [
         "S[AUONCX][A-Z2-7]{56}" # an nkey seed
         "-----BEGIN [A-Z ]*(PRIVATE KEY|USER JWT|NKEY SEED)-----"

@@ -30,7 +30,9 @@ in
       serviceConfig = hardening.common // {
         Type = "oneshot";
         RemainAfterExit = true;
-        ExecStart = "${cfg.package}/bin/leafbox enroll request --console${lib.optionalString (!cfg.enroll.encrypt) " --no-encrypt"}";
+        ExecStart = "${cfg.package}/bin/leafbox enroll request --console${
+          lib.optionalString (!cfg.enroll.encrypt) " --no-encrypt"
+        }";
         StandardOutput = "journal+console";
         # Encryption may write the host key that systemd-creds makes once.
         StateDirectory = "leafbox-keys";

@@ -28,12 +28,21 @@ rec {
   ];
   nats =
     client
-    ++ lib.concatMap (name: declared [ "nats" name ]) [
-      "websocket"
-      "mqtt"
-      "leaf"
-      "route"
-    ];
+    ++
+      lib.concatMap
+        (
+          name:
+          declared [
+            "nats"
+            name
+          ]
+        )
+        [
+          "websocket"
+          "mqtt"
+          "leaf"
+          "route"
+        ];
   all = nats ++ health;
   runsHealth = lib.attrByPath [ "health" "listen" ] "" settings != "off";
 }

@@ -24,7 +24,10 @@ let
     ];
   # NixOS writes keys in an order of its own; those of one key keep theirs.
   sorted =
-    lines: lib.concatMap (key: builtins.filter (hasKey key) lines) (lib.unique (lib.naturalSort (map keyOf lines)));
+    lines:
+    lib.concatMap (key: builtins.filter (hasKey key) lines) (
+      lib.unique (lib.naturalSort (map keyOf lines))
+    );
   keyOf = line: builtins.head (lib.splitString "=" line);
   hasKey = key: line: keyOf line == key;
   sections =
@@ -51,9 +54,12 @@ let
     };
   unit =
     name: wantedBy:
-    lib.concatMapStringsSep "\n" (
-      section: lib.concatMapStrings (line: line + "\n") ([ "[${section.name}]" ] ++ section.lines)
-    ) (builtins.filter (section: section.lines != [ ]) (sections config.systemd.units.${name}.text) ++ install wantedBy);
+    lib.concatMapStringsSep "\n"
+      (section: lib.concatMapStrings (line: line + "\n") ([ "[${section.name}]" ] ++ section.lines))
+      (
+        builtins.filter (section: section.lines != [ ]) (sections config.systemd.units.${name}.text)
+        ++ install wantedBy
+      );
   units =
     suffix: declared:
     lib.mapAttrs' (

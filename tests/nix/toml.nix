@@ -5,7 +5,9 @@ let
   inline =
     value:
     if builtins.isAttrs value then
-      "{ ${lib.concatStringsSep ", " (lib.mapAttrsToList (name: item: "${key name} = ${inline item}") value)} }"
+      "{ ${
+        lib.concatStringsSep ", " (lib.mapAttrsToList (name: item: "${key name} = ${inline item}") value)
+      } }"
     else if builtins.isList value then
       "[${lib.concatMapStringsSep ", " inline value}]"
     else

@@ -19,7 +19,9 @@ let
     ];
   config = declared: (node declared).config;
   service = declared: name: (config declared).systemd.services."leafbox-${name}".serviceConfig;
-  services = declared: lib.filterAttrs (name: _: lib.hasPrefix "leafbox-" name) (config declared).systemd.services;
+  services =
+    declared:
+    lib.filterAttrs (name: _: lib.hasPrefix "leafbox-" name) (config declared).systemd.services;
 
   enrolled.enroll.enable = true;
   hub = enrolled // {
@@ -81,22 +83,34 @@ in
   # systemd queues what a target wants before it looks at the target's condition.
   testEveryUnitWaitsForEnrolmentItself = {
     expr = lib.mapAttrs (_: unit: unit.unitConfig.ConditionPathExists) (services enrolled);
-    expected = lib.genAttrs [
-      "leafbox-nats"
-      "leafbox-apply"
-      "leafbox-uplink"
-      "leafbox-health"
-    ] (_: "/var/lib/leafbox-keys/enrolled") // { leafbox-enroll = "!/var/lib/leafbox-keys/enrolled"; };
+    expected =
+      lib.genAttrs [
+        "leafbox-nats"
+        "leafbox-apply"
+        "leafbox-uplink"
+        "leafbox-health"
+      ] (_: "/var/lib/leafbox-keys/enrolled")
+      // {
+        leafbox-enroll = "!/var/lib/leafbox-keys/enrolled";
+      };
   };
   testWithoutEnrolmentNothingWaits = {
     expr = lib.mapAttrsToList (name: unit: [
       name
       (unit.unitConfig ? ConditionPathExists)
     ]) (services explicit);
-    expected = map (name: [
-      "leafbox-${name}"
-      false
-    ]) [ "apply" "health" "nats" "uplink" ];
+    expected =
+      map
+        (name: [
+          "leafbox-${name}"
+          false
+        ])
+        [
+          "apply"
+          "health"
+          "nats"
+          "uplink"
+        ];
   };
   testNothingWaitsForTheNetwork = {
     expr = lib.filterAttrs (
@@ -106,7 +120,9 @@ in
   };
   # Go ends with 2 after a panic, and after the watchdog's SIGABRT.
   testNatsServerIsRestartedAfterAPanic = {
-    expr = lib.mapAttrs (_: unit: unit.serviceConfig.RestartPreventExitStatus or null) (services enrolled);
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.RestartPreventExitStatus or null) (
+      services enrolled
+    );
     expected = {
       leafbox-nats = null;
       leafbox-apply = 2;
@@ -126,7 +142,9 @@ in
     ];
   };
   testSystemCallExclusionsAreOnLinesOfTheirOwn = {
-    expr = lib.unique (lib.mapAttrsToList (_: unit: unit.serviceConfig.SystemCallFilter) (services enrolled));
+    expr = lib.unique (
+      lib.mapAttrsToList (_: unit: unit.serviceConfig.SystemCallFilter) (services enrolled)
+    );
     expected = [
       [
         "@system-service"
@@ -137,7 +155,9 @@ in
   };
 
   testEnrolledKeysComeAsFolders = {
-    expr = lib.mapAttrs (_: unit: unit.serviceConfig.LoadCredentialEncrypted or null) (services enrolled);
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.LoadCredentialEncrypted or null) (
+      services enrolled
+    );
     expected = {
       leafbox-nats = [ "leafbox:/var/lib/leafbox-keys/nats" ];
       leafbox-apply = [ "leafbox:/var/lib/leafbox-keys/apply" ];
@@ -147,10 +167,12 @@ in
     };
   };
   testUnencryptedKeysAreLoadedPlainly = {
-    expr = service {
-      enroll.enable = true;
-      enroll.encrypt = false;
-    } "nats" ? LoadCredentialEncrypted;
+    expr =
+      service {
+        enroll.enable = true;
+        enroll.encrypt = false;
+      } "nats"
+      ? LoadCredentialEncrypted;
     expected = false;
   };
   testEachUnitGetsOnlyItsCredentials = {
@@ -182,9 +204,11 @@ in
   };
 
   testLoopbackDaemonsReachNothingElse = {
-    expr = lib.mapAttrs (_: unit: unit.serviceConfig.IPAddressDeny or null) (services (with' {
-      uplink.urls = [ "tls://hub.example.net:7422" ];
-    }));
+    expr = lib.mapAttrs (_: unit: unit.serviceConfig.IPAddressDeny or null) (
+      services (with' {
+        uplink.urls = [ "tls://hub.example.net:7422" ];
+      })
+    );
     expected = {
       leafbox-nats = null;
       leafbox-apply = "any";
@@ -198,10 +222,21 @@ in
     expected = "any";
   };
   testWhatListensOutsideIsReachable = {
-    expr = map (name: (service (with' {
-      nats.client = "10.0.0.5:4222";
-      health.listen = "[::]:7777";
-    }) name).IPAddressDeny or null) [ "nats" "apply" "uplink" "health" ];
+    expr =
+      map
+        (
+          name:
+          (service (with' {
+            nats.client = "10.0.0.5:4222";
+            health.listen = "[::]:7777";
+          }) name).IPAddressDeny or null
+        )
+        [
+          "nats"
+          "apply"
+          "uplink"
+          "health"
+        ];
     expected = [
       null
       null
@@ -210,7 +245,11 @@ in
     ];
   };
   testTheHealthDaemonCanBeOff = {
-    expr = services (with' { health.listen = "off"; }) ? leafbox-health;
+    expr =
+      services (with' {
+        health.listen = "off";
+      })
+      ? leafbox-health;
     expected = false;
   };
   testALowPortTakesOneCapability = {
@@ -219,16 +258,25 @@ in
   };
 
   testTheFirewallStaysShut = {
-    expr = (config (with' { nats.leaf = "[::]:7422"; })).networking.firewall.allowedTCPPorts;
+    expr =
+      (config (with' {
+        nats.leaf = "[::]:7422";
+      })).networking.firewall.allowedTCPPorts;
     expected = [ ];
   };
   testTheFirewallOpensWhatIsNotOnLoopback = {
-    expr = (config ((with' {
-      nats.client = "127.0.0.1:4222";
-      nats.leaf = "[::]:7422";
-      nats.websocket = "off";
-      health.listen = "0.0.0.0:7777";
-    }) // { openFirewall = true; })).networking.firewall.allowedTCPPorts;
+    expr =
+      (config (
+        (with' {
+          nats.client = "127.0.0.1:4222";
+          nats.leaf = "[::]:7422";
+          nats.websocket = "off";
+          health.listen = "0.0.0.0:7777";
+        })
+        // {
+          openFirewall = true;
+        }
+      )).networking.firewall.allowedTCPPorts;
     expected = [
       7422
       7777
