@@ -39,6 +39,6 @@ pub use jetstream_key::{ensure_jetstream_key, fingerprint, read_jetstream_key};
 pub use jwt_set::{AccountJwt, JwtSet, JwtSetError};
 pub use keystore::{KeyStore, KeyStoreError};
 pub use ledger::{Ledger, LedgerError, Signed};
-pub use mint::{MintError, UserRequest, mint, mint_for, mint_with};
+pub use mint::{MintError, UserRequest, mint, mint_for, mint_for_with, mint_with};
 pub use removal::{Removal, prepare_removal};
 pub use sign::{SignError, revoke, sign};

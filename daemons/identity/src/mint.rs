@@ -92,10 +92,20 @@ pub fn mint_for(
     user_key: &str,
     now: SystemTime,
 ) -> Result<String, MintError> {
+    mint_for_with(&keys.role(request.account, request.role)?, request, user_key, now)
+}
+
+/// The same, signed by a key of the role that the caller has read.
+pub fn mint_for_with(
+    signer: &SecretKey,
+    request: &UserRequest<'_>,
+    user_key: &str,
+    now: SystemTime,
+) -> Result<String, MintError> {
     if public_key_kind(user_key) != Some(KeyKind::User) {
         return Err(MintError::NotAUser { key: user_key.into() });
     }
-    signed(&keys.role(request.account, request.role)?, request, user_key, now).map(|(jwt, _)| jwt)
+    signed(signer, request, user_key, now).map(|(jwt, _)| jwt)
 }
 
 fn signed(

@@ -54,12 +54,20 @@ impl Fleet {
     }
 }
 
-/// A role as a key has it that only `node` holds. The health daemon writes about its own node, and
-/// a box that was stolen must not speak for the others.
+/// A role as a key has it that only `node` holds: a box that was stolen must not speak for the others.
+///
+/// The health daemon writes about its own node. The link writes no node's key on the hub: what a leaf
+/// has stored, the hub reads from it.
 pub fn role_at_node(account: &Name, role_name: &Name, role: &Role, node: &Name) -> Role {
     let mut role = role.clone();
-    if account.as_str() == LEAFBOX_ACCOUNT && role_name.as_str() == HEALTH_SERVICE {
-        role.publish = health_publishes(node, node);
+    match (account.as_str(), role_name.as_str()) {
+        (LEAFBOX_ACCOUNT, HEALTH_SERVICE) => role.publish = health_publishes(node, node),
+        (LEAFBOX_ACCOUNT, LEAF_ROLE) => role.publish_deny.extend(subjects(&[
+            &format!("$KV.{NODES_BUCKET}.>"),
+            &format!("$JS.API.$KV.{NODES_BUCKET}.>"),
+            &format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
+        ])),
+        _ => {}
     }
     role
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
-use identity::{KeyStore, Ledger, SignError, UserRequest};
+use identity::{KeyStore, KeyStoreError, Ledger, SignError, UserRequest, nkey::SecretKey};
 use settings::{Name, Span};
 
 use crate::{cli, data::write_whole, say, session::Session, setup};
@@ -41,15 +41,35 @@ fn signed(session: &Session) -> Result<identity::JwtSet> {
         .context("no account was signed yet: run `leafbox dev` or `leafbox apply` first")
 }
 
+/// The signing key of a role: the fleet's where the operator's keys are, the box's own on a box.
+fn signer(session: &Session, account: &Name, role: &Name) -> Result<SecretKey> {
+    let own = || super::enroll::own_signing_key(&session.settings, account, role);
+    if !session.keys.exists() {
+        return own()?.with_context(|| {
+            format!(
+                "there is no signing key of the role {role} in {account} here: run this where the fleet's keys \
+                 are kept, or on a box as root"
+            )
+        });
+    }
+    match KeyStore::open(&session.keys)?.role(account, role) {
+        // A sealed key is no key to whoever does not open it.
+        Err(error @ (KeyStoreError::NoKey { .. } | KeyStoreError::BadKey { .. })) => {
+            own()?.ok_or(error.into())
+        }
+        other => Ok(other?),
+    }
+}
+
 fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, output: &Path) -> Result<()> {
-    let keys = KeyStore::open(&session.keys)?;
+    let signer = signer(session, request.account, request.role)?;
     let to_stdout = output == Path::new("-");
     if !to_stdout && output.exists() {
         bail!("{} is there already: remove it or write elsewhere; nothing was minted", output.display());
     }
     match public_key {
         Some(key) => {
-            let jwt = identity::mint_for(&keys, request, key, SystemTime::now())?;
+            let jwt = identity::mint_for_with(&signer, request, key, SystemTime::now())?;
             if to_stdout {
                 say!("{jwt}");
             } else {
@@ -61,7 +81,7 @@ fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, 
             }
         }
         None => {
-            let creds = identity::mint(&keys, request, SystemTime::now())?;
+            let creds = identity::mint_with(&signer, request, SystemTime::now())?;
             if to_stdout {
                 say!("{}", creds.text().trim_end());
             } else {

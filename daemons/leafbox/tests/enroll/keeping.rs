@@ -90,7 +90,7 @@ fn an_account_that_the_fleet_gains_is_asked_for_and_the_rest_stays() {
 
 /// The folders that tmpfiles makes on an appliance.
 fn split(one: &Box) -> PathBuf {
-    let keys = one.place.path("keys");
+    let keys = one.place.path(".data/keys");
     for folder in ["nats", "apply", "health", "signing"] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(keys.join(folder)).unwrap();
     }
@@ -109,7 +109,8 @@ fn where_each_unit_has_a_folder_it_finds_there_what_it_needs_and_no_more() {
     let operator = operator();
     let one = Box::new("box-1", None);
     let keys = split(&one);
-    let run = |arguments: &[&str]| one.place.run(&[&["enroll"], arguments, &["--keys", "keys"]].concat());
+    let run =
+        |arguments: &[&str]| one.place.run(&[&["enroll"], arguments, &["--keys", ".data/keys"]].concat());
     let request = run(&["request", "--no-encrypt"]).expect(0);
     assert!(request.contains("who has the disk has the keys"), "{request}");
     run(&["request", "--encrypt"]).says(2, &["are plain files"]);
@@ -124,7 +125,7 @@ fn where_each_unit_has_a_folder_it_finds_there_what_it_needs_and_no_more() {
     assert_eq!(names(&keys.join("apply")), ["apply-LEAFBOX.creds", "apply-SCHOOL.creds"]);
     assert_eq!(names(&keys.join("health")), ["health.creds"]);
     assert_eq!(names(&keys), ["apply", "enrolled", "health", "nats", "request", "signing"]);
-    assert_eq!(names(&one.place.path(".data")), ["jwts"]);
+    assert_eq!(names(&one.place.path(".data")), ["jwts", "keys"]);
 }
 
 /// A hub node that is no machine of the operator's.
@@ -173,7 +174,7 @@ fn sealed_keys_open_under_the_names_that_systemd_looks_for_and_on_this_machine_o
     }
     let operator = operator();
     let run = |arguments: &[&str]| {
-        let mut command = one.place.command(&[&["enroll"], arguments, &["--keys", "keys"]].concat());
+        let mut command = one.place.command(&[&["enroll"], arguments, &["--keys", ".data/keys"]].concat());
         command.env("SYSTEMD_CREDENTIAL_SECRET", &secret);
         Ran::of(command.output().unwrap())
     };
@@ -202,7 +203,7 @@ fn sealed_keys_open_under_the_names_that_systemd_looks_for_and_on_this_machine_o
     // Another machine, or this one after its key was lost.
     fs::remove_file(&secret).unwrap();
     run(&["accept", "answer"]).says(1, &["cannot decrypt", "only on the machine that sealed it"]);
-    let mut command = one.place.command(&["enroll", "status", "--keys", "keys"]);
+    let mut command = one.place.command(&["enroll", "status", "--keys", ".data/keys"]);
     command.env("PATH", one.place.path("nothing"));
     Ran::of(command.output().unwrap()).says(1, &["no systemd-creds on PATH", "--no-encrypt"]);
 }

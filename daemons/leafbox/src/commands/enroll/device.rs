@@ -28,23 +28,30 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// The box that the settings are of. Makes nothing.
+    /// The box that the settings are of, which is not the operator's machine. Makes nothing.
     pub(super) fn of(settings: Settings, keys: &cli::DeviceKeys) -> Result<Self> {
-        let root = match &keys.keys {
+        let device = Self::find(settings, keys.keys.as_deref())?;
+        let root = device.places.root();
+        if root.exists() && KeyStore::open(root)?.has_operator() {
+            bail!(
+                "{} has the operator's keys, and this machine needs nobody's leave: `leafbox dev` and \
+                 `leafbox apply` make the creds of its own node there",
+                root.display()
+            );
+        }
+        Ok(device)
+    }
+
+    /// Where the keys of the machine are: as said, else where an appliance has them, else where
+    /// `leafbox run` looks.
+    pub(super) fn find(settings: Settings, keys: Option<&Path>) -> Result<Self> {
+        let root = match keys {
             Some(keys) => std::path::absolute(keys)?,
             None if Path::new(APPLIANCE).is_dir() => APPLIANCE.into(),
             None => settings.data_dir().join("keys"),
         };
         if root.exists() {
-            let store = KeyStore::open(&root)
-                .with_context(|| format!("cannot use {}: are you root?", root.display()))?;
-            if store.has_operator() {
-                bail!(
-                    "{} has the operator's keys, and this machine needs nobody's leave: `leafbox dev` and \
-                     `leafbox apply` make the creds of its own node there",
-                    root.display()
-                );
-            }
+            KeyStore::open(&root).with_context(|| format!("cannot use {}: are you root?", root.display()))?;
         }
         Ok(Self { places: Places::of(&root), settings })
     }

@@ -14,7 +14,8 @@ mod trust;
 mod vault;
 
 use anyhow::Result;
-use settings::NodeRole;
+use identity::nkey::SecretKey;
+use settings::{Name, NodeRole, Settings};
 
 use crate::{
     cli::{Enroll, Global},
@@ -32,6 +33,17 @@ pub(crate) async fn run(global: &Global, command: &Enroll) -> Result<u8> {
         Enroll::Revoke(arguments) => return nodes::revoke(&Session::open(global)?, arguments).await,
     }
     Ok(runtime::exit::SUCCESS)
+}
+
+/// The signing key that this box made for a role; nothing where it made none.
+pub(crate) fn own_signing_key(settings: &Settings, account: &Name, role: &Name) -> Result<Option<SecretKey>> {
+    let device = device::Device::find(settings.clone(), None)?;
+    match device.vault()? {
+        Some(vault) if device.places.signing_key(account, role).exists() => {
+            device.signing_key(vault, account, role).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// What a node is, in a sentence.

@@ -47,11 +47,8 @@ impl Vault {
 
     /// Writes a secret that is not there yet; one that is there stays.
     pub(super) fn create(self, path: &Path, secret: &str) -> Result<()> {
-        let written = match self {
-            Self::Plain => secret_file::create(path, secret.as_bytes()),
-            Self::Sealed => secret_file::create(path, &systemd_creds("encrypt", path, secret.as_bytes())?),
-        };
-        match written {
+        let sealed = self.sealed(path, secret)?;
+        match secret_file::create(path, sealed.as_ref().map_or(secret.as_bytes(), |sealed| sealed)) {
             // Another request was faster, and its key is as good.
             Err(SecretFileError::Exists { .. }) => Ok(()),
             other => Ok(other?),
@@ -60,12 +57,17 @@ impl Vault {
 
     /// Writes a secret in place of one that may be there.
     pub(super) fn replace(self, path: &Path, secret: &str) -> Result<()> {
-        Ok(match self {
-            Self::Plain => secret_file::replace(path, secret.as_bytes(), 0o600)?,
-            Self::Sealed => {
-                secret_file::replace(path, &systemd_creds("encrypt", path, secret.as_bytes())?, 0o600)?;
-            }
-        })
+        let sealed = self.sealed(path, secret)?;
+        let content = sealed.as_ref().map_or(secret.as_bytes(), |sealed| sealed);
+        Ok(secret_file::replace(path, content, 0o600)?)
+    }
+
+    /// What is written in place of a secret, where it is not the secret itself.
+    fn sealed(self, path: &Path, secret: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        match self {
+            Self::Plain => Ok(None),
+            Self::Sealed => systemd_creds("encrypt", path, secret.as_bytes()).map(Some),
+        }
     }
 
     /// What protects the secrets, said honestly.
