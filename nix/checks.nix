@@ -45,7 +45,7 @@ let
     ) files;
 
   # What tests/nix/run says of the modules, said while the flake is evaluated.
-  evaluated = import ../tests/nix { inherit nixpkgs system; };
+  evaluated = import ../tests/nix { inherit nixpkgs; };
   expect =
     name: wanted: found:
     pkgs.runCommand "leafbox-${name}" { inherit wanted found; } ''
