@@ -55,7 +55,12 @@ fn write_creds(data: &Path, text: &str, mode: u32) {
 }
 
 fn start(files: &Files) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_leafbox-health"))
+    command(files).spawn().unwrap()
+}
+
+fn command(files: &Files) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leafbox-health"));
+    command
         .arg("--config")
         .arg(&files.node)
         .env("NOTIFY_SOCKET", &files.notify)
@@ -66,9 +71,8 @@ fn start(files: &Files) -> Child {
         .env_remove("LEAFBOX_LOG")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+        .kill_on_drop(true);
+    command
 }
 
 async fn refused(files: &Files) -> (Option<i32>, String) {
@@ -138,6 +142,75 @@ async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_t
     let (code, log) = refused(&files).await;
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("heatlh"), "{log}");
+}
+
+/// A line of `/proc/<pid>/status`.
+#[cfg(target_os = "linux")]
+fn status(pid: u32, key: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("no {key} in {text}")).trim().to_owned()
+}
+
+/// As in its unit: a credential out of a folder, and a data folder that it cannot write.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn confined_by_itself_it_reads_what_it_needs_and_nothing_else() {
+    let server = Node::start(JETSTREAM).await;
+    let files = files(&server);
+    let credentials = server.folder.path().join("credentials");
+    fs::rename(files.data.join("keys"), &credentials).unwrap();
+    fs::rename(credentials.join("health.creds"), credentials.join("leafbox_health.creds")).unwrap();
+    let told = UnixDatagram::bind(&files.notify).unwrap();
+    told.set_read_timeout(Some(DEADLINE)).unwrap();
+    let run = files.data.join("run");
+    health::Applied::now(true, Vec::new(), "digest").write(&files.data).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o555)).unwrap();
+
+    let log = server.folder.path().join("log");
+    let daemon = command(&files)
+        .env("CREDENTIALS_DIRECTORY", &credentials)
+        .env("LEAFBOX_LOG", "debug,async_nats=off")
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let ready = tokio::task::spawn_blocking(move || {
+        let mut buffer = [0; 256];
+        while !buffer.starts_with(b"READY=1") {
+            told.recv(&mut buffer).unwrap();
+        }
+    });
+    ready.await.unwrap();
+    let pid = daemon.id().unwrap();
+    assert_eq!(status(pid, "NoNewPrivs"), "1");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(pid, set), "0000000000000000", "{set}");
+    }
+    let log = fs::read_to_string(&log).unwrap();
+    let address = log.lines().find_map(|line| line.split_once("listening on ")).expect("it says where").1;
+    let http = runtime::Monitoring::new(address.trim().parse().unwrap());
+    let stores = async || {
+        let (_, body) = http.get("/readyz?format=json").await.unwrap();
+        let report: health::Report = serde_json::from_slice(&body).unwrap();
+        let check = report.checks.into_iter().find(|check| check.name == "stores").unwrap();
+        (check.ok, check.detail)
+    };
+    assert!(stores().await.0, "{:?}", stores().await);
+
+    if log.contains("this kernel has no Landlock") {
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    // A link out of the folder that it was given leads nowhere.
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
+    let outside = server.folder.path().join("outside.json");
+    fs::rename(run.join("applied.json"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, run.join("applied.json")).unwrap();
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while !stores().await.1.contains("Permission denied") {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", stores().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
