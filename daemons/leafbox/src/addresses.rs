@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr};
 use anyhow::{Context, Result};
 use runtime::reachable;
 use serde::{Deserialize, Serialize};
-use settings::{Node, NodeRole};
+use settings::{Node, NodeRole, Settings};
 
 use crate::data::{DataDir, write_whole};
 
@@ -54,6 +54,12 @@ impl Addresses {
             route: node.nats.route.address().filter(|_| hub),
             health: node.health.listen.address(),
         }
+    }
+
+    /// What a start would listen on: a hub that stands alone has no routes.
+    pub fn used(settings: &Settings) -> Self {
+        let declared = Self::declared(&settings.node);
+        Self { route: declared.route.filter(|_| settings.is_clustered()), ..declared }
     }
 
     /// What the node that runs on `data` bound, or what node.toml says if none does.

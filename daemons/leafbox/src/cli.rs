@@ -12,8 +12,9 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0    success; for `plan`, nothing differs
   1    something failed, and for `plan` also any mistake; the last line says what to do
-  2    a mistake in node.toml, fleet.toml or the command line; for `plan`, something differs and
-       nothing else
+  2    a mistake in node.toml, fleet.toml or the command line, or what is given contradicts the
+       data, as another key than the store's: the same again until something is changed; for
+       `plan`, something differs and nothing else
   130  interrupted twice
 
 Files:

@@ -6,32 +6,47 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Result;
 use identity::KeyStore;
 use nix::unistd::geteuid;
 use runtime::confine::{Capability, Reach, drop_privileges};
 use settings::Settings;
 
-use crate::{addresses::Addresses, cli::Global, session, session::Session, setup::Setup};
+use crate::{addresses::Addresses, cli::Global, ports, session, session::Session, setup::Setup};
 
 /// A whole node in one process, nats-server under it. Not limited by Landlock, which would hold for
 /// nats-server too.
-pub fn of_node(global: &Global) {
+///
+/// # Errors
+/// Who holds a port that is declared, which could not be found out later; `ports` says whether the
+/// declared ones will be used.
+pub fn of_node(global: &Global, ports: bool) -> Result<()> {
     // Mistakes in the files are told later, by who reads them for good.
-    let settings = session::load(global).ok();
-    let mut keep = settings.as_ref().map(low_ports).unwrap_or_default();
-    let data = settings.as_ref().map_or_else(|| session::data_folder(global), Settings::data_dir);
-    // Root in a folder of another user's, as in a container with the folder of who built it, could
-    // otherwise make nothing there.
-    let is_root = geteuid().is_root();
-    if is_root && [&data, &global.config].into_iter().any(|path| !is_ours(path)) {
-        keep.push(Capability::OthersFiles);
+    let Ok(settings) = session::load(global) else {
+        keep_what_it_takes(Vec::new(), [&session::data_folder(global), &global.config]);
+        return Ok(());
+    };
+    let data = session::data_dir_of(&settings)?;
+    // A node that runs there already is told as that.
+    if ports && !data.is_running() {
+        ports::refuse_taken(&data, &Setup::keys_of(&Addresses::used(&settings)))?;
     }
-    drop_privileges(&keep);
+    keep_what_it_takes(low_ports(&settings), [&settings.data_dir(), &settings.node_file]);
+    Ok(())
 }
 
 /// nats-server alone, which takes the place of the process.
 pub fn of_nats(settings: &Settings) {
-    drop_privileges(&low_ports(settings));
+    keep_what_it_takes(low_ports(settings), [&settings.data_dir(), &settings.node_file]);
+}
+
+/// Root in a folder of another user's, as in a container with the folder of who built it, could
+/// otherwise make nothing there.
+fn keep_what_it_takes(mut keep: Vec<Capability>, paths: [&PathBuf; 2]) {
+    if geteuid().is_root() && !paths.into_iter().all(|path| is_ours(path)) {
+        keep.push(Capability::OthersFiles);
+    }
+    drop_privileges(&keep);
 }
 
 /// What applies the stores: reads the files, writes how it ended, and speaks with nats-server.
@@ -70,7 +85,7 @@ fn reach(session: &Session) -> Reach {
 }
 
 fn low_ports(settings: &Settings) -> Vec<Capability> {
-    let declared = Setup::keys_of(&Addresses::declared(&settings.node));
+    let declared = Setup::keys_of(&Addresses::used(settings));
     let is_low = |address: &std::net::SocketAddr| (1..1024).contains(&address.port());
     if declared.iter().any(|(address, _)| is_low(address)) {
         vec![Capability::BindLowPorts]

@@ -21,6 +21,7 @@ pub mod drift;
 pub mod example;
 pub mod instance;
 pub mod key_guard;
+pub mod ports;
 pub mod problems;
 pub mod reloading;
 pub mod session;
@@ -54,8 +55,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         _ => {}
     }
     // Before there are other threads, which would keep what this one gives up.
-    if matches!(cli.command, Command::Dev(_) | Command::Run(_)) {
-        confinement::of_node(global);
+    match &cli.command {
+        Command::Dev(dev) => confinement::of_node(global, !dev.any_port)?,
+        Command::Run(_) => confinement::of_node(global, true)?,
+        _ => {}
     }
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     threads.block_on(run_async(cli))

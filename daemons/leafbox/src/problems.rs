@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use identity::JwtSetError;
 use settings::Problems;
+use supervisor::LocateError;
 
 /// What is wrong with node.toml and fleet.toml, all of it.
 #[derive(Debug)]
@@ -35,8 +37,7 @@ macro_rules! contradiction {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let stays = error.is::<BadConfig>()
         || error.is::<Contradiction>()
-        || error
-            .downcast_ref::<supervisor::LocateError>()
-            .is_some_and(|error| matches!(error, supervisor::LocateError::Explicit { .. }));
+        || matches!(error.downcast_ref(), Some(LocateError::Explicit { .. }))
+        || matches!(error.downcast_ref(), Some(JwtSetError::TwoOperators { .. }));
     if stays { runtime::exit::BAD_CONFIG } else { runtime::exit::FAILURE }
 }

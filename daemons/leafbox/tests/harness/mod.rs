@@ -4,6 +4,7 @@
 
 pub(crate) mod client;
 pub(crate) mod proxy;
+pub(crate) mod unit;
 pub(crate) mod untouched;
 
 use std::{

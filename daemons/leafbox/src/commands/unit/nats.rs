@@ -17,7 +17,7 @@ use crate::{
     cli::Global,
     confinement, contradiction,
     data::RunLock,
-    drift, instance,
+    drift, instance, ports,
     session::{self, Session},
     setup::{Keys, Setup},
 };
@@ -26,12 +26,12 @@ use crate::{
 pub(super) fn run(global: &Global) -> Result<Infallible> {
     let settings = session::load(global)?;
     refuse_chosen_ports(&settings)?;
-    confinement::of_nats(&settings);
     let threads = super::one_thread()?;
     let prepared = threads.block_on(prepare(global, settings))?;
     // The child is to die with this very thread, and no other child may be started once the locks
     // are let through.
     drop(threads);
+    confinement::of_nats(&prepared.session.settings);
     if notify::is_listening() {
         start_pulse(&prepared.session)?;
     }
@@ -55,10 +55,11 @@ async fn prepare(global: &Global, settings: Settings) -> Result<Prepared> {
     let binary = session::nats_server(global, &settings, &data).await?;
     let setup = Setup::new(settings.clone(), &keys, Keys::Given)?;
     let lock = data.lock()?;
-    find_free(&setup).await?;
     setup.write_configuration()?;
     let server = Replacement::prepare(&instance::launch(&setup, &binary)).await?;
-    let addresses = declared(&settings);
+    let addresses = Addresses::used(&settings);
+    let of_nats = Addresses { health: None, ..addresses.clone() };
+    ports::refuse_taken(&data, &Setup::keys_of(&of_nats))?;
     addresses.write(&data)?;
     drift::record(settings.clone(), &data, &keys)?;
     for [name, url, _] in addresses.rows(&settings.node) {
@@ -67,18 +68,9 @@ async fn prepare(global: &Global, settings: Settings) -> Result<Prepared> {
     Ok(Prepared { server, lock, session: Session { settings, data, keys, addresses } })
 }
 
-/// What the node will listen on: all of it stands in node.toml.
-fn declared(settings: &Settings) -> Addresses {
-    let mut addresses = Addresses::declared(&settings.node);
-    if !settings.is_clustered() {
-        addresses.route = None;
-    }
-    addresses
-}
-
 /// Nobody could tell the other units which port the system chose.
 fn refuse_chosen_ports(settings: &Settings) -> Result<()> {
-    let listeners = Setup::keys_of(&declared(settings));
+    let listeners = Setup::keys_of(&Addresses::used(settings));
     let chosen: Vec<&str> =
         listeners.iter().filter(|(address, _)| address.port() == 0).map(|(_, key)| key.as_str()).collect();
     if !chosen.is_empty() {
@@ -86,16 +78,6 @@ fn refuse_chosen_ports(settings: &Settings) -> Result<()> {
             "port 0 in {}: systemd's units need ports that stay; give each listener a port of its own in node.toml, or \"off\"",
             chosen.join(", ")
         );
-    }
-    Ok(())
-}
-
-/// Names who holds a port, since nobody could once nats-server runs here.
-async fn find_free(setup: &Setup) -> Result<()> {
-    let mut free = Vec::new();
-    let listeners = Setup::keys_of(&Addresses { health: None, ..declared(&setup.settings) });
-    for (address, key) in listeners {
-        free.push(runtime::http::bind(address, &key).await?);
     }
     Ok(())
 }
