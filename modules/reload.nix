@@ -1,11 +1,13 @@
 # Which change of the two files nats-server takes over with a reload, and which only with a restart:
 # the one list of it, after nats-server's own in server/reload.go (diffOptions,
-# getLeafNodeOptionsChanges, validateClusterOpts; 2.15). A key that is not listed here reloads.
+# getLeafNodeOptionsChanges, validateClusterOpts; 2.15). A key that is not listed here reloads. What
+# slips through is refused by `leafbox unit nats-reload`, which compares the configurations.
 {
   lib,
   role,
   settings,
   fleet,
+  jwts,
 }:
 let
   keys = [
@@ -29,17 +31,11 @@ let
       "nats"
       "leaf_advertise"
     ]
-    # With it comes another time-out for logins, which is fixed.
-    [
-      "nats"
-      "tls"
-      "leaf"
-    ]
     [
       "nats"
       "route"
     ]
-    # These two blocks take no change at all; of their TLS, one would pass in silence.
+    # These two blocks take no change at all.
     [
       "nats"
       "websocket"
@@ -50,17 +46,13 @@ let
     ]
     [
       "nats"
-      "tls"
-      "websocket"
-    ]
-    [
-      "nats"
       "mqtt"
     ]
+    # Of TLS, a listener takes other files, but none where it had some, and no other fences; to
+    # websocket and MQTT it happens in silence that they take nothing.
     [
       "nats"
       "tls"
-      "mqtt"
     ]
     # Larger limits would reload, smaller ones not, and the budget of the disk is neither.
     [ "jetstream" ]
@@ -88,4 +80,11 @@ in
   captured = if links then captured else null;
   # Whether there is a cluster.
   hubs = if role == "hub" then fleet.nodes.hub or null else null;
+  routes = lib.attrByPath [ "cluster" "routes" ] [ ] settings != [ ];
+  # Accounts come and go; the operator is for good. What is built only later cannot be looked into.
+  operator =
+    if builtins.isPath jwts && builtins.pathExists (jwts + "/operator.jwt") then
+      builtins.hashFile "sha256" (jwts + "/operator.jwt")
+    else
+      null;
 }

@@ -105,7 +105,12 @@ in
           builtins.toJSON (
             import ./reload.nix {
               inherit lib;
-              inherit (cfg) role settings fleet;
+              inherit (cfg)
+                role
+                settings
+                fleet
+                jwts
+                ;
             }
           )
         ))

@@ -333,6 +333,19 @@ in
     expr = toSettings { };
     expected = "nothing";
   };
+  testTlsOnAListenerRestarts = {
+    expr = toSettings {
+      nats.tls.client = {
+        cert = "a.crt";
+        key = "a.key";
+      };
+    };
+    expected = "restart";
+  };
+  testAnotherOperatorRestarts = {
+    expr = change explicit (explicit // { jwts = ../../daemons/nats-conf/tests/fixtures; });
+    expected = "restart";
+  };
   testNewJwtsReload = {
     expr = change explicit (explicit // { jwts = ./nodes; });
     expected = "reload";
