@@ -69,8 +69,14 @@ impl Created {
 pub fn ensure_fleet_keys(keys: &KeyStore, fleet: &Fleet, now: SystemTime) -> Result<Created, EnsureError> {
     let mut created = Created::default();
     let root = keys.path();
-    let mut wanted = vec![(layout::operator_key(root), KeyKind::Operator)];
-    wanted.extend(layout::operator_signing_keys(root).map(|path| (path, KeyKind::Operator)));
+    let mut wanted = Vec::new();
+    let operator = layout::operator_key(root);
+    // With a signing key and without the operator's own, that one is kept elsewhere, and perhaps the
+    // other signing key too: new ones would be those of another operator.
+    if operator.exists() || !keys.has_operator() {
+        wanted.push((operator, KeyKind::Operator));
+        wanted.extend(layout::operator_signing_keys(root).map(|path| (path, KeyKind::Operator)));
+    }
     let accounts = fleet.all_accounts();
     for (name, account) in &accounts {
         wanted.push((layout::account_key(root, name), KeyKind::Account));

@@ -6,6 +6,7 @@ use crate::{
     JwtSetError, add_enrolled,
     claims::{ActivationBody, UNLIMITED},
     enrolled::NodeKeys,
+    ensure_fleet_keys,
     fixture::{SHOPS, at, fleet, name, shops, signed},
     layout, prepare_removal, remove_enrolled,
 };
@@ -322,4 +323,20 @@ fn a_damaged_foreign_or_misplaced_file_in_the_folder_is_named() {
     fs::remove_file(jwts.join("operator.jwt")).unwrap();
     let message = JwtSet::read_dir(&jwts).unwrap_err().to_string();
     assert!(message.contains("leafbox apply --export"), "{message}");
+}
+
+/// A regression test: a new operator key was made in place of one that is kept offline, and every
+/// later signing was refused as another operator's.
+#[test]
+fn an_operator_key_that_is_kept_offline_is_not_made_anew() {
+    let (_folder, keys, mut fleet, set) = signed();
+    fs::remove_file(layout::operator_key(keys.path())).unwrap();
+    let [_, second] = layout::operator_signing_keys(keys.path());
+    fs::remove_file(&second).unwrap();
+    fleet.accounts.insert(name("VAN"), Default::default());
+    ensure_fleet_keys(&keys, &fleet, at(1)).unwrap();
+    assert!(!layout::operator_key(keys.path()).exists() && !second.exists());
+    let signed = sign(&keys, &fleet, Some(&set), at(2)).unwrap();
+    assert_eq!(signed.operator, set.operator);
+    assert!(signed.accounts.contains_key("VAN"));
 }
