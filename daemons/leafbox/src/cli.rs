@@ -15,6 +15,7 @@ Exit codes:
   2    a mistake in node.toml, fleet.toml or the command line, or what is given contradicts the
        data, as another key than the store's: the same again until something is changed; for
        `plan`, something differs and nothing else
+  78   for `unit nats`, what 2 is for others: nats-server, which it becomes, ends with 2 after a crash
   130  interrupted twice
 
 Files:
@@ -322,8 +323,8 @@ pub struct Clean {
     pub yes: bool,
 }
 
-/// `leafbox unit`: exits with 2 where a restart would not help, so that the units have
-/// `RestartPreventExitStatus=2`.
+/// `leafbox unit`: where a restart would not help it exits with 2, and `nats` with 78, since
+/// nats-server's own crashes end with 2. The units have `RestartPreventExitStatus=` to match.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Unit {
     /// leafbox-nats.service: check everything that a start needs, then become nats-server

@@ -11,9 +11,12 @@ use harness::{
     unit::{Appliance, child_of, is_running, set_mode, status},
 };
 use nix::sys::signal::Signal;
+use settings::NodeRole;
 
 /// Several beats of a watchdog that waits for one second.
 const SILENCE: Duration = Duration::from_millis(1500);
+/// Of `unit nats`: a crash of nats-server ends with 2, and is to be started again.
+const BAD_CONFIG: i32 = 78;
 const NO_CAPABILITIES: &str = "0000000000000000";
 
 #[test]
@@ -31,6 +34,20 @@ fn systemd_hears_that_nats_server_is_ready_and_alive_and_nothing_when_it_hangs()
     nats.signal(Signal::SIGCONT);
     assert!(nats.hears("WATCHDOG=1"));
     assert_eq!(nats.stop(), 0);
+}
+
+/// It is healthy only with the others, which may wait for it.
+#[test]
+fn a_hub_node_alone_is_ready_when_it_listens_and_leaves_in_lame_duck_mode() {
+    let mut appliance = Appliance::with(NodeRole::Hub);
+    let mut nats = appliance.start_nats();
+    let healthz = http_get(appliance.monitoring, "/healthz").unwrap();
+    assert_ne!(healthz.0, 200, "{}", healthz.1);
+    assert!(nats.hears("STATUS=not healthy: "));
+    assert!(nats.hears("WATCHDOG=1"));
+    nats.signal(Signal::SIGUSR2);
+    assert_eq!(nats.wait(), 0);
+    assert!(nats.log().contains("lame duck mode"), "{}", nats.log());
 }
 
 #[test]
@@ -194,7 +211,7 @@ fn another_key_than_the_stores_starts_nothing_and_is_not_tried_again() {
     assert!(!refused.hears("READY=1"));
     assert!(refused.log().contains("nothing was started"), "{}", refused.log());
     assert!(!refused.log().contains("Starting nats-server"), "{}", refused.log());
-    assert_eq!(refused.child.wait().unwrap().code(), Some(2));
+    assert_eq!(refused.child.wait().unwrap().code(), Some(BAD_CONFIG));
 
     // Only missing, it may come: the unit tries again.
     fs::remove_file(&key).unwrap();
@@ -206,7 +223,7 @@ fn another_key_than_the_stores_starts_nothing_and_is_not_tried_again() {
 }
 
 #[test]
-fn what_may_come_later_exits_with_1_and_what_must_be_changed_with_2() {
+fn what_may_come_later_exits_with_1_and_what_must_be_changed_with_78() {
     let appliance = Appliance::new();
     let jwts = appliance.place.path("jwts");
     let aside = appliance.place.path("aside");
@@ -217,19 +234,23 @@ fn what_may_come_later_exits_with_1_and_what_must_be_changed_with_2() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let good = appliance.place.read("node.toml");
+    appliance.edit("[health]", "[healht]");
+    appliance.run("nats").says(BAD_CONFIG, &["healht"]);
+    appliance.place.write("node.toml", &good);
     appliance.edit(&appliance.monitoring.to_string(), &address);
     let holder = format!("(process {})", std::process::id());
     appliance.run("nats").says(1, &[&format!("{address} is taken by"), &holder, "`nats.monitoring`"]);
 
     appliance.edit(&address, "127.0.0.1:0");
-    appliance.run("nats").says(2, &["port 0 in nats.monitoring", "a port of its own"]);
+    appliance.run("nats").says(BAD_CONFIG, &["port 0 in nats.monitoring", "a port of its own"]);
     appliance.place.write("node.toml", &good);
 
     let mut unnamed = appliance.command("nats");
-    Ran::of(unnamed.env_remove("LEAFBOX_NATS_SERVER").output().unwrap()).says(2, &["LEAFBOX_NATS_SERVER"]);
+    Ran::of(unnamed.env_remove("LEAFBOX_NATS_SERVER").output().unwrap())
+        .says(BAD_CONFIG, &["LEAFBOX_NATS_SERVER"]);
     let mut missing = appliance.command("nats");
     missing.env("LEAFBOX_NATS_SERVER", "/no-such-program");
-    Ran::of(missing.output().unwrap()).says(2, &["/no-such-program cannot be used as nats-server"]);
+    Ran::of(missing.output().unwrap()).says(BAD_CONFIG, &["/no-such-program cannot be used as nats-server"]);
     assert!(!appliance.place.path(".data/jetstream/jetstream").exists(), "nats-server was started");
 }
 

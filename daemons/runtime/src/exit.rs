@@ -7,5 +7,9 @@ pub const FAILURE: u8 = 1;
 /// The configuration is wrong: starting again would not help, so the units have
 /// `RestartPreventExitStatus=2`.
 pub const BAD_CONFIG: u8 = 2;
+/// [`BAD_CONFIG`] where nats-server takes the place of the process: Go itself ends with 2 after a
+/// panic, which a restart is for. `EX_CONFIG` of sysexits(3), so that unit has
+/// `RestartPreventExitStatus=78`.
+pub const BAD_CONFIG_OF_NATS: u8 = 78;
 /// It was told twice to stop.
 pub const INTERRUPTED: u8 = 130;

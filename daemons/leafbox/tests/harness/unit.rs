@@ -19,11 +19,14 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+use settings::NodeRole;
 
 use super::{DEADLINE, Place, Ran, http_get};
 
 pub(crate) const FLEET: &str = r#"
 name = "school"
+[nodes]
+hub = ["hub-1", "hub-2", "hub-3"]
 [accounts.SCHOOL.streams.EVENTS]
 subjects = ["events.>"]
 max_bytes = "1MiB"
@@ -39,10 +42,17 @@ pub(crate) struct Appliance {
     pub(crate) credentials: PathBuf,
     pub(crate) client: SocketAddr,
     pub(crate) monitoring: SocketAddr,
+    role: NodeRole,
 }
 
 impl Appliance {
+    /// A leaf.
     pub(crate) fn new() -> Self {
+        Self::with(NodeRole::Leaf)
+    }
+
+    /// A leaf, or the first of three hub nodes, whose others never start.
+    pub(crate) fn with(role: NodeRole) -> Self {
         let operator = Place::new("name = \"school-1\"\n", FLEET);
         operator.run(&["dev", "--once", "--any-port"]).expect(0);
         let place = Place::new("", FLEET);
@@ -59,23 +69,30 @@ impl Appliance {
             }
         }
         let any = "127.0.0.1:0".parse().unwrap();
-        let mut appliance = Self { place, operator, credentials, client: any, monitoring: any };
+        let mut appliance = Self { place, operator, credentials, client: any, monitoring: any, role };
         appliance.choose_ports();
         appliance
     }
 
     /// Ports that nobody had a moment ago: a unit takes no port 0.
     fn choose_ports(&mut self) {
-        let free = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [client, monitoring, health] = free.map(|listener| listener.local_addr().unwrap());
+        let free = [(); 7].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [client, monitoring, health, leaf, route, second, third] =
+            free.each_ref().map(|listener| listener.local_addr().unwrap());
         (self.client, self.monitoring) = (client, monitoring);
-        self.place.write(
-            "node.toml",
-            &format!(
-                "name = \"school-1\"\njwts = \"jwts\"\n[health]\nlisten = \"{health}\"\n[nats]\n\
-                 client = \"{client}\"\nmonitoring = \"{monitoring}\"\nwebsocket = \"off\"\n"
-            ),
+        let listeners = format!(
+            "[health]\nlisten = \"{health}\"\n[nats]\nclient = \"{client}\"\nmonitoring = \"{monitoring}\"\n\
+             websocket = \"off\"\n"
         );
+        let node = match self.role {
+            NodeRole::Leaf => format!("name = \"school-1\"\njwts = \"jwts\"\n{listeners}"),
+            NodeRole::Hub => format!(
+                "name = \"hub-1\"\nrole = \"hub\"\njwts = \"jwts\"\n{listeners}leaf = \"{leaf}\"\n\
+                 route = \"{route}\"\n[cluster]\n\
+                 routes = [\"nats-route://{second}\", \"nats-route://{third}\"]\n"
+            ),
+        };
+        self.place.write("node.toml", &node);
     }
 
     pub(crate) fn credential(&self, name: &str) -> PathBuf {
@@ -180,7 +197,11 @@ impl Unit {
     /// Stops it as systemd stops a leaf, and gives its exit code.
     pub(crate) fn stop(mut self) -> i32 {
         self.signal(Signal::SIGTERM);
-        super::wait(&mut self.child).expect("it stops")
+        self.wait()
+    }
+
+    pub(crate) fn wait(&mut self) -> i32 {
+        super::wait(&mut self.child).unwrap_or_else(|| panic!("it does not end:\n{}", self.log()))
     }
 }
 

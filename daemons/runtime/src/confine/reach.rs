@@ -127,7 +127,9 @@ mod platform {
         };
         match status.ruleset {
             RulesetStatus::NotEnforced => {
-                tracing::info!("this kernel has no Landlock: files and ports are not limited");
+                tracing::info!(
+                    "this kernel has no Landlock, or the unit keeps it away: files and ports are not limited"
+                );
             }
             RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {
                 tracing::debug!(landlock.abi = abi, "confined to its files and ports (Landlock ABI {abi})");

@@ -8,7 +8,7 @@ mod nats_reload;
 mod uplink;
 
 use anyhow::Result;
-use runtime::LogFormat;
+use runtime::{LogFormat, exit};
 use tokio::runtime::Runtime;
 use tracing::error;
 
@@ -28,10 +28,13 @@ pub(crate) fn run(global: &Global, unit: &Unit) -> Result<u8> {
         Unit::Uplink => uplink::run(global),
     };
     match ran {
-        Ok(()) => Ok(runtime::exit::SUCCESS),
+        Ok(()) => Ok(exit::SUCCESS),
         Err(error) => {
             error!("{}", crate::explain(&error));
-            Ok(problems::exit_code(&error))
+            Ok(match (unit, problems::exit_code(&error)) {
+                (Unit::Nats, exit::BAD_CONFIG) => exit::BAD_CONFIG_OF_NATS,
+                (_, code) => code,
+            })
         }
     }
 }
