@@ -37,6 +37,8 @@ in
         # Encryption may write the host key that systemd-creds makes once.
         StateDirectory = "leafbox-keys";
         StateDirectoryMode = "0700";
+        # To see whether there is a store that another key wrote.
+        SupplementaryGroups = "leafbox";
         ReadWritePaths = lib.mkIf cfg.enroll.encrypt [ "/var/lib/systemd" ];
         PrivateDevices = !cfg.enroll.encrypt;
         DeviceAllow = lib.mkIf cfg.enroll.encrypt [ "/dev/tpmrm0 rw" ];

@@ -87,7 +87,7 @@ pub async fn plan_accounts(session: &Session) -> Result<Accounts> {
     let fleet = &session.settings.fleet;
     let keys = KeyStore::open(&session.keys)?;
     if !keys.has_operator() {
-        let signed = setup::previous(&folder)?.with_context(|| {
+        let signed = setup::known(&session.settings)?.with_context(|| {
             format!(
                 "{} holds no account JWTs: get them from the operator's `leafbox apply --export`",
                 folder.display()
@@ -265,7 +265,7 @@ pub async fn export(session: &Session, folder: &Path) -> Result<(usize, Vec<Acco
         let ledger = Ledger { keys: &keys, jwts: &own, copy: Some(folder), in_force: in_force.as_ref() };
         ledger.sign(now, |previous| identity::sign(&keys, fleet, previous, now))?.set
     } else {
-        let set = setup::previous(&own)?.context("this machine has neither the operator's keys nor signed JWTs: run this where the operator's keys are")?;
+        let set = setup::known(&session.settings)?.context("this machine has neither the operator's keys nor signed JWTs: run this where the operator's keys are")?;
         set.write_dir(folder)?;
         set
     };

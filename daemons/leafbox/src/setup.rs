@@ -267,6 +267,11 @@ fn read_jwts(settings: &Settings) -> Result<JwtSet> {
     }
 }
 
+/// The JWTs that this node knows its accounts by, if it has any.
+pub fn known(settings: &Settings) -> Result<Option<JwtSet>> {
+    previous(&settings.jwts_dir())?.map(|jwts| with_enrolled(settings, jwts)).transpose()
+}
+
 /// Where node.toml names a folder of JWTs, as an image does, the box may have newer ones by its
 /// enrolment: of each account the newer counts.
 fn with_enrolled(settings: &Settings, jwts: JwtSet) -> Result<JwtSet> {

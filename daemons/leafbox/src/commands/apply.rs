@@ -98,7 +98,7 @@ fn tell_apart(
     converged: &Converged,
     names: &[String],
 ) -> Result<(Vec<Name>, BTreeSet<String>)> {
-    let signed = setup::previous(&session.settings.jwts_dir())?;
+    let signed = setup::known(&session.settings)?;
     let declared = session.settings.fleet.all_accounts();
     let (mut accounts, mut stores) = (Vec::new(), BTreeSet::new());
     for name in names {

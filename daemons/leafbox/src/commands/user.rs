@@ -37,7 +37,7 @@ pub(crate) async fn run(session: &Session, command: &cli::User) -> Result<()> {
 }
 
 fn signed(session: &Session) -> Result<identity::JwtSet> {
-    setup::previous(&session.settings.jwts_dir())?
+    setup::known(&session.settings)?
         .context("no account was signed yet: run `leafbox dev` or `leafbox apply` first")
 }
 

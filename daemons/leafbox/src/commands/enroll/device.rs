@@ -105,7 +105,12 @@ impl Device {
     /// A new key beside a store that another one wrote would only hide the loss.
     fn refuse_lost_key(&self, path: &Path) -> Result<()> {
         let store = self.settings.data_dir().join("jetstream");
-        if fs::read_dir(&store).is_ok_and(|mut entries| entries.next().is_some()) {
+        let used = match fs::read_dir(&store) {
+            Ok(mut entries) => entries.next().is_some(),
+            // The unit that asks at boot may see that it is there, and not look into it.
+            Err(_) => fs::symlink_metadata(&store).is_ok(),
+        };
+        if used {
             bail!(
                 "{} has been used, and its key is not in {}: put it back from a backup, or move the store away \
                  to begin with an empty one; nothing was made",
