@@ -1,11 +1,6 @@
 # What every machine here is beside its hardware: nobody logs in, nothing waits for a network, and
 # what hangs is started again.
-{
-  config,
-  lib,
-  modulesPath,
-  ...
-}:
+{ lib, modulesPath, ... }:
 let
   # SSH keys of those who may log in as root, to update the machine with `nixos-rebuild`. With none,
   # there is no SSH server and no way to log in at all.

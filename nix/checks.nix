@@ -27,9 +27,9 @@ let
 
   vmTests =
     let
-      files = lib.filterAttrs (
-        name: type: type == "regular" && lib.hasSuffix ".nix" name
-      ) (builtins.readDir ../tests/nixos);
+      files = lib.filterAttrs (name: type: type == "regular" && lib.hasSuffix ".nix" name) (
+        builtins.readDir ../tests/nixos
+      );
       test =
         file:
         pkgs.testers.runNixOSTest {
@@ -43,6 +43,18 @@ let
     lib.mapAttrs' (
       file: _: lib.nameValuePair "nixos-${lib.removeSuffix ".nix" file}" (test file)
     ) files;
+
+  nixFiles = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../flake.nix
+      ../hosts
+      ../modules
+      ../nix
+      ../tests/nix
+      ../tests/nixos
+    ];
+  };
 
   # What tests/nix/run says of the modules, said while the flake is evaluated.
   evaluated = import ../tests/nix { inherit nixpkgs; };
@@ -80,6 +92,10 @@ in
   clippy = cargo "clippy" [ pkgs.clippy ] ''
     cargo clippy --offline --workspace --all-targets -- -D warnings
   '';
+  nixfmt = pkgs.runCommand "leafbox-nixfmt" { nativeBuildInputs = [ pkgs.nixfmt ]; } '''
+    find ${nixFiles} -name '*.nix' -exec nixfmt --check {} +
+    touch $out
+  ''';
   # On real servers, over loopback.
   tests = cargo "tests" [ nats-server ] "cargo test --offline --workspace";
 

@@ -39,7 +39,7 @@ rustPlatform.buildRustPackage {
   meta = {
     description = "NATS nodes that keep working when the network does not";
     license = lib.licenses.asl20;
-    platforms = lib.platforms.linux ++ [ "aarch64-darwin" ];
+    platforms = lib.platforms.linux ++ lib.platforms.darwin;
     mainProgram = "leafbox";
   };
 }

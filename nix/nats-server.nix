@@ -67,7 +67,9 @@ stdenvNoCC.mkDerivation {
     homepage = "https://nats.io";
     license = lib.licenses.asl20;
     sourceProvenance = [ lib.sourceTypes.binaryNativeCode ];
-    platforms = map (build: "${build.arch}-${if build.os == "macos" then "darwin" else build.os}") pinned.builds;
+    platforms = map (
+      build: "${build.arch}-${if build.os == "macos" then "darwin" else build.os}"
+    ) pinned.builds;
     mainProgram = "nats-server";
   };
 }

@@ -22,7 +22,14 @@ let
       ''
   );
 
-  images = import ./images.nix { inherit self pkgs leafbox nats-server; };
+  images = import ./images.nix {
+    inherit
+      self
+      pkgs
+      leafbox
+      nats-server
+      ;
+  };
 in
 {
   inherit leafbox nats-server;

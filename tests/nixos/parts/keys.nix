@@ -12,10 +12,12 @@
 }:
 let
   inherit (pkgs) lib;
-  node = name: role: (pkgs.formats.toml { }).generate "${name}.toml" {
-    inherit name role;
-    fleet = "${fleet}";
-  };
+  node =
+    name: role:
+    (pkgs.formats.toml { }).generate "${name}.toml" {
+      inherit name role;
+      fleet = "${fleet}";
+    };
 in
 pkgs.runCommand "leafbox-test-keys"
   {
