@@ -59,8 +59,7 @@ let
 
   # leafbox's own, on one thread.
   small = {
-    # A mistake in the files does not go away by itself. Not for nats-server: Go ends with 2 after a
-    # panic, and after the watchdog's SIGABRT.
+    # A mistake in the files does not go away by itself.
     RestartPreventExitStatus = 2;
     MemoryMax = "128M";
     TasksMax = 32;
@@ -133,6 +132,9 @@ in
           ExecStart = "${leafbox} unit nats";
           ExecReload = "${leafbox} unit nats-reload";
           Restart = "always";
+          # A mistake before the exec. Not 2 as elsewhere: Go ends with it after a panic, and after the
+          # watchdog's SIGABRT.
+          RestartPreventExitStatus = 78;
           # A big store takes longer, and the child extends this while it is read.
           TimeoutStartSec = "5min";
           WatchdogSec = "2min";
