@@ -75,6 +75,22 @@ fn the_main_process_becomes_nats_server_and_its_pulse_ends_with_it() {
     eventually("the pulse ends", || !is_running(pulse));
 }
 
+/// Outside systemd as well.
+#[test]
+fn leafbox_run_and_its_nats_server_have_no_privileges() {
+    let appliance = Appliance::new();
+    let mut command = appliance.place.command(&["run"]);
+    command.env("CREDENTIALS_DIRECTORY", &appliance.credentials);
+    let node = appliance.place.start_command(command);
+    for pid in [node.pid(), child_of(node.pid())] {
+        assert_eq!(status(pid, "NoNewPrivs"), "1");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(status(pid, set), NO_CAPABILITIES, "{set} of {pid}");
+        }
+    }
+    assert_eq!(node.stop(), 0);
+}
+
 #[test]
 fn nobody_else_runs_on_the_data_of_the_unit_until_it_ends() {
     let mut appliance = Appliance::new();
