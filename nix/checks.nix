@@ -92,10 +92,10 @@ in
   clippy = cargo "clippy" [ pkgs.clippy ] ''
     cargo clippy --offline --workspace --all-targets -- -D warnings
   '';
-  nixfmt = pkgs.runCommand "leafbox-nixfmt" { nativeBuildInputs = [ pkgs.nixfmt ]; } '''
+  nixfmt = pkgs.runCommand "leafbox-nixfmt" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
     find ${nixFiles} -name '*.nix' -exec nixfmt --check {} +
     touch $out
-  ''';
+  '';
   # On real servers, over loopback.
   tests = cargo "tests" [ nats-server ] "cargo test --offline --workspace";
 
