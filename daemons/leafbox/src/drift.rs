@@ -4,7 +4,10 @@
 //! listeners, limits, the uplink and its deny lists, takes effect at the next start; without that a
 //! new stream's subjects would still cross the link, and be stored twice.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use settings::Settings;
@@ -15,9 +18,12 @@ use crate::{
     setup::Setup,
 };
 
+/// Before the folder that nats-server has its credentials from.
+const KEYS: &str = "# credentials: ";
+
 /// Notes, at a start, what the files say, before `dev` adds ports and hub of its own.
-pub fn record(settings: Settings, data: &DataDir, keys: &std::path::Path) -> Result<()> {
-    let text = Setup::rendering(settings, keys)?;
+pub fn record(settings: Settings, data: &DataDir, keys: &Path) -> Result<()> {
+    let text = format!("{KEYS}{}\n{}", keys.display(), Setup::rendering(settings, keys)?);
     write_whole(&file(data), text.as_bytes(), 0o600)
 }
 
@@ -29,7 +35,10 @@ pub fn of(session: &Session) -> Result<Vec<String>> {
     if !identity::layout::operator_jwt(&session.settings.jwts_dir()).exists() {
         return Ok(Vec::new());
     }
-    let declared = Setup::rendering(session.settings.clone(), &session.keys)?;
+    // Which links there are depends on the creds that are there, and each unit has its own.
+    let keys = running.lines().find_map(|line| line.strip_prefix(KEYS)).map(PathBuf::from);
+    let keys = keys.filter(|keys| keys.is_dir()).unwrap_or_else(|| session.keys.clone());
+    let declared = Setup::rendering(session.settings.clone(), &keys)?;
     Ok(difference(&running, &declared))
 }
 

@@ -14,6 +14,9 @@ use crate::{addresses::Addresses, cli::Global, data::DataDir, example, problems:
 /// The node file where none is named.
 pub const DEFAULT_NODE_FILE: &str = "node.toml";
 
+/// What the unit that looks after the stores was given, as long as it runs.
+const CREDENTIALS_OF_UNIT: &str = "/run/credentials/leafbox-uplink.service";
+
 /// The node that a command is about.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -21,8 +24,8 @@ pub struct Session {
     pub settings: Settings,
     /// The data directory.
     pub data: DataDir,
-    /// Where the keys of this machine are: `$CREDENTIALS_DIRECTORY` under systemd, `<data>/keys`
-    /// elsewhere.
+    /// Where the keys of this machine are: `$CREDENTIALS_DIRECTORY` in a unit, `<data>/keys` where
+    /// leafbox itself keeps them, else those of the running unit, which root may read.
     pub keys: PathBuf,
     /// What the node listens on: as bound if it runs, else as declared.
     pub addresses: Addresses,
@@ -42,7 +45,7 @@ impl Session {
     pub fn of(settings: Settings) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir())?;
         let addresses = Addresses::current(&data, &settings.node)?;
-        let keys = keys_dir(&data);
+        let keys = keys_beside(&data);
         Ok(Self { settings, data, keys, addresses })
     }
 
@@ -124,6 +127,14 @@ impl Session {
 /// Where the keys of this machine are.
 pub fn keys_dir(data: &DataDir) -> PathBuf {
     std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(|| data.root().join("keys"), PathBuf::from)
+}
+
+/// The keys for a command that somebody types beside a node: one that systemd runs has them in its
+/// units only, under the place that systemd.exec(5) names.
+fn keys_beside(data: &DataDir) -> PathBuf {
+    let keys = keys_dir(data);
+    let of_unit = Path::new(CREDENTIALS_OF_UNIT);
+    if keys.exists() || !of_unit.is_dir() { keys } else { of_unit.to_owned() }
 }
 
 /// The node file that a command means: the one named, or the example that `leafbox dev` runs where
