@@ -27,7 +27,8 @@ MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", 
           "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount",
           "sys-fs-fuse-connections.mount", "modprobe@.service"]
 GUEST = Path(__file__).resolve().parents[1] / "guest" / "root"
-SIZE = "2G"
+# Sparse: what is free counts, for JetStream takes its limit from it.
+SIZE = "4G"
 
 
 class Image:

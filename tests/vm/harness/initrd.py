@@ -7,7 +7,7 @@ is known here. The programs and drivers are those of the Debian root that is boo
 import lzma
 import tarfile
 
-DRIVERS = ["virtio_mmio", "virtio_blk"]
+DRIVERS = ["virtio_blk"]
 
 # Lays the seed disk, a tar archive without a file system, over the root before systemd starts. A
 # machine that boots again has no seed disk: it finds what it left.

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import console
 from .console import Failed
 
-BOOT_SECONDS = 180
+BOOT_SECONDS = 400
 
 
 class Machine:
@@ -36,27 +36,27 @@ class Machine:
 
     def _command(self, image, accelerator, disks, memory, cards):
         kvm = accelerator == "kvm"
-        command = ["qemu-system-x86_64", "-name", self.name, "-machine", "microvm,rtc=on", "-nodefaults", "-no-user-config", "-no-reboot",
+        command = ["qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-nodefaults", "-no-user-config", "-no-reboot",
                    "-display", "none", "-m", str(memory), "-smp", "2",
                    "-accel", "kvm" if kvm else "tcg,thread=multi",
                    # AES instructions, which nats-server encrypts its store with.
                    "-cpu", "host" if kvm else "Westmere,-cx16,+rdrand",
-                   "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng",
+                   "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
                    "-kernel", str(image.kernel), "-initrd", str(image.initrd),
-                   "-append", "console=ttyS0 panic=-1 quiet net.ifnames=0 mitigations=off cryptomgr.notests random.trust_cpu=1 modprobe.blacklist=aesni_intel,ghash_clmulni_intel,sha512_ssse3,sha256_ssse3,sha1_ssse3,crct10dif_pclmul,crc32_pclmul,evdev",
+                   "-append", "console=ttyS0 panic=-1 quiet net.ifnames=0 mitigations=off cryptomgr.notests random.trust_cpu=1 modprobe.blacklist=ata_piix,ata_generic,libata,serio_raw,button,aesni_intel,ghash_clmulni_intel,sha512_ssse3,sha256_ssse3,sha1_ssse3,crct10dif_pclmul,crc32_pclmul,evdev",
                    "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
                    "-chardev", f"socket,id=console,path={self.folder}/console,server=on,wait=off",
-                   "-serial", "chardev:console", "-device", "virtio-serial-device",
+                   "-serial", "chardev:console", "-device", "virtio-serial-pci",
                    "-chardev", f"socket,id=shell,path={self.folder}/shell,server=on,wait=off",
                    "-device", "virtserialport,chardev=shell,name=leafbox.shell",
                    "-chardev", f"file,id=told,path={self.folder}/told",
                    "-device", "virtserialport,chardev=told,name=leafbox.told"]
         for disk in disks:
             command += ["-blockdev", json.dumps(disk.blockdev()),
-                        "-device", f"virtio-blk-device,drive={disk.name},serial={disk.name}"]
+                        "-device", f"virtio-blk-pci,drive={disk.name},serial={disk.name}"]
         for number, card in enumerate(cards):
             command += ["-netdev", f"stream,id=net{number},{card}",
-                        "-device", f"virtio-net-device,netdev=net{number},id=card{number},"
+                        "-device", f"virtio-net-pci,netdev=net{number},id=card{number},"
                                    f"mac={mac(self.name, number)}"]
         return command
 
