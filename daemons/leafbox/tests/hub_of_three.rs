@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::{fs, path::PathBuf};
+use std::{fmt::Write, fs, path::PathBuf};
 
 use harness::{Node, Place, client, eventually};
 use nix::{
@@ -74,8 +74,20 @@ async fn info(client: &async_nats::Client) -> Option<Value> {
     client::request(client, "$JS.API.STREAM.INFO.EVENTS", &json!({})).await
 }
 
+/// The leaf's outbox and the consumer by which the hub empties it, and what everybody said.
+async fn outbox(place: &Place, leaf: &Node) -> String {
+    let apply = identity::layout::apply_creds(&place.path(".data/keys"), &"SCHOOL".parse().unwrap());
+    let client = client::connect(&leaf.url(), &apply).await;
+    let mut told = String::new();
+    for asked in ["STREAM.INFO.EVENTS", "CONSUMER.LIST.EVENTS"] {
+        let answer = client::request(&client, &format!("$JS.API.{asked}"), &json!({})).await;
+        writeln!(told, "{asked} of the leaf: {:#}", answer.unwrap_or_default()).unwrap();
+    }
+    told + &leaf.log()
+}
+
 /// Waits until the hub holds so many, on three nodes that are in step.
-async fn in_step(place: &Place, messages: u64) {
+async fn in_step(place: &Place, leaf: &Node, messages: u64) {
     let client = on_hub(place, "hub-1").await;
     let started = std::time::Instant::now();
     loop {
@@ -85,7 +97,9 @@ async fn in_step(place: &Place, messages: u64) {
         if info["state"]["messages"] == messages && current == 2 {
             return;
         }
-        assert!(started.elapsed() < harness::DEADLINE * 2, "not {messages} messages in step: {info:#}");
+        if started.elapsed() > harness::DEADLINE * 2 {
+            panic!("not {messages} messages in step: {info:#}\n{}", outbox(place, leaf).await);
+        }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }
@@ -117,7 +131,7 @@ async fn a_hub_of_three_keeps_everything_once_through_a_kill_and_a_second_start(
     let leaf = start(&place);
     let teacher = client::connect(&leaf.url(), &creds(&place, "teacher-service")).await;
     client::publish(&teacher, "events.teacher.marks", "event", 0..FIRST).await;
-    in_step(&place, FIRST as u64).await;
+    in_step(&place, &leaf, FIRST as u64).await;
     for node in HUB {
         let held = info(&on_hub(&place, node).await).await.unwrap();
         assert_eq!(held["config"]["num_replicas"], 3, "{node}: {held:#}");
@@ -132,17 +146,17 @@ async fn a_hub_of_three_keeps_everything_once_through_a_kill_and_a_second_start(
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     eventually("the killed nats-server runs again", || ![0, pid].contains(&server_pid(&place, "hub-2")));
     load.await.unwrap();
-    in_step(&place, ALL as u64).await;
+    in_step(&place, &leaf, ALL as u64).await;
     client::assert_exactly(&on_hub(&place, "hub-2").await, "EVENTS", "event", 0..ALL).await;
     all_ready(&place);
 
     // All of it stops, and starts again.
     assert_eq!(leaf.stop(), 0);
     let leaf = start(&place);
-    in_step(&place, ALL as u64).await;
+    in_step(&place, &leaf, ALL as u64).await;
     client::assert_exactly(&on_hub(&place, "hub-3").await, "EVENTS", "event", 0..ALL).await;
     let teacher = client::connect(&leaf.url(), &creds(&place, "teacher-service")).await;
     client::publish(&teacher, "events.teacher.marks", "event", ALL..ALL + 100).await;
-    in_step(&place, ALL as u64 + 100).await;
+    in_step(&place, &leaf, ALL as u64 + 100).await;
     assert_eq!(leaf.stop(), 0);
 }

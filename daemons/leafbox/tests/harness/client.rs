@@ -1,6 +1,11 @@
 //! Publishers and readers with the creds files that leafbox wrote.
 
-use std::{collections::BTreeSet, ops::Range, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures::StreamExt;
@@ -9,6 +14,10 @@ use tokio::time::timeout;
 
 /// Messages published before their acknowledgements are waited for.
 const WINDOW: usize = 250;
+/// `err_code` of an answer that says that a stream holds nothing at a sequence.
+const NO_MESSAGE: u64 = 10037;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn connect(url: &str, creds: &Path) -> Client {
     ConnectOptions::with_credentials_file(creds).await.unwrap().connect(url).await.unwrap()
@@ -69,16 +78,60 @@ pub(crate) async fn request(client: &Client, subject: &str, body: &Value) -> Opt
 }
 
 /// The payloads of a stream in order, read one by one: a work queue admits no reader beside its own.
+///
+/// Every sequence is asked for until there is an answer that says what it holds. Only a message that
+/// was deleted is left out, and the stream must count as many as were read.
 pub(crate) async fn payloads(client: &Client, stream: &str) -> Vec<String> {
-    let state = state(client, stream).await.unwrap();
-    let sequences = state["first_seq"].as_u64().unwrap()..=state["last_seq"].as_u64().unwrap();
-    let asked = sequences.map(|sequence| async move {
-        let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
-        let answer = request(client, &subject, &json!({ "seq": sequence })).await.unwrap();
-        let data = answer["message"]["data"].as_str()?;
-        Some(String::from_utf8(data_encoding::BASE64.decode(data.as_bytes()).unwrap()).unwrap())
-    });
-    futures::stream::iter(asked).buffered(100).filter_map(std::future::ready).collect().await
+    let before = known_state(client, stream).await;
+    if before["messages"] == 0 {
+        return Vec::new();
+    }
+    let sequences = before["first_seq"].as_u64().unwrap()..=before["last_seq"].as_u64().unwrap();
+    let asked = sequences.map(|sequence| payload(client, stream, sequence));
+    let found: Vec<String> =
+        futures::stream::iter(asked).buffered(100).filter_map(std::future::ready).collect().await;
+    let after = known_state(client, stream).await;
+    if before == after {
+        assert_eq!(
+            before["messages"],
+            found.len(),
+            "{stream} counts messages that it does not give: {after:#}"
+        );
+    }
+    found
+}
+
+/// The `state` of a stream that is there, also while its leader is elected.
+async fn known_state(client: &Client, stream: &str) -> Value {
+    let started = Instant::now();
+    loop {
+        if let Some(state) = state(client, stream).await.filter(Value::is_object) {
+            return state;
+        }
+        assert!(started.elapsed() < super::DEADLINE, "{stream} does not give its state");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What a stream holds at a sequence; `None` when nothing.
+///
+/// A node of a cluster that knows no leader at the moment answers 503, also when another node has it
+/// all: that says nothing about the message.
+async fn payload(client: &Client, stream: &str, sequence: u64) -> Option<String> {
+    let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
+    let started = Instant::now();
+    loop {
+        let answer = request(client, &subject, &json!({ "seq": sequence })).await.unwrap_or_default();
+        if answer["message"].is_object() {
+            let data = answer["message"]["data"].as_str().unwrap_or("");
+            return Some(String::from_utf8(data_encoding::BASE64.decode(data.as_bytes()).unwrap()).unwrap());
+        }
+        if answer["error"]["err_code"] == NO_MESSAGE {
+            return None;
+        }
+        assert!(started.elapsed() < super::DEADLINE, "{stream} does not give message {sequence}: {answer}");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Asserts that the stream holds `<tag>-<number>` for each number exactly once.
