@@ -11,10 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use data_encoding::BASE64;
 use identity::secret_file::{self, SecretFileError};
 use zeroize::Zeroizing;
 
 const PROGRAM: &str = "systemd-creds";
+/// Bytes. A plain key of 64 digits is base64 too, of 48; the header of a sealed one alone is longer.
+const SHORTEST_SEALED: usize = 100;
 
 /// Whether secrets are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +29,18 @@ pub(super) enum Vault {
 }
 
 impl Vault {
-    /// How a file that is there is kept: the plain text of none looks like base64 alone, which is
-    /// what systemd-creds writes.
+    /// How a file that is there is kept.
     pub(super) fn of(path: &Path) -> Result<Self> {
-        let text = secret_file::read(path)?;
-        let plain = text.starts_with("SA") || text.starts_with('k') || text.starts_with('-');
-        Ok(if plain { Self::Plain } else { Self::Sealed })
+        Ok(Self::of_text(&secret_file::read(path)?))
+    }
+
+    /// What systemd-creds writes is base64 of a header of some hundred bytes, and the secret after
+    /// it. How it begins tells nothing: it names the way of sealing, and that of a TPM with a host
+    /// key reads `k6iU`, while a key of JetStream begins with `k` too.
+    fn of_text(text: &str) -> Self {
+        let text: Zeroizing<String> = Zeroizing::new(text.split_whitespace().collect());
+        let bytes = BASE64.decode(text.as_bytes()).map(Zeroizing::new);
+        if bytes.is_ok_and(|bytes| bytes.len() >= SHORTEST_SEALED) { Self::Sealed } else { Self::Plain }
     }
 
     /// Reads a secret.
@@ -137,7 +146,30 @@ fn piped(mut command: Command, input: &[u8]) -> io::Result<Output> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use identity::nkey::{KeyKind, SecretKey};
+
     use super::*;
+
+    /// A regression test: what a TPM and a host key sealed together was taken for a plain key, since
+    /// both begin with `k`; such a box could not even print its request twice.
+    #[test]
+    fn a_sealed_file_is_told_from_a_plain_one_however_it_begins() {
+        // The ids by which systemd's creds-util.h begins a sealed file, here by way of base64.
+        for id in ["Whxqht+dQJax1aZeCGLxmg", "DHzAexF2RZGcSwvqCLwg/g", "k6iUCUh0RJCQyvL8k8q1Uw"] {
+            let sealed = format!("{id}AA{}", "QUFB".repeat(60));
+            let lines = format!("{}\n{}\n", &sealed[..69], &sealed[69..]);
+            assert_eq!(Vault::of_text(&lines), Vault::Sealed, "{lines}");
+        }
+        let seed = SecretKey::generate(KeyKind::Account).unwrap().seed();
+        let ours = identity::jetstream_key::new_jetstream_key().unwrap();
+        // As `openssl rand -hex 32` prints one.
+        let digits = "0123456789abcdef".repeat(4);
+        let creds = format!("-----BEGIN NATS USER JWT-----\n{}\n", "QUFB".repeat(100));
+        for plain in [seed.as_str(), ours.as_str(), &format!("{digits}\n"), &creds, ""] {
+            assert_eq!(Vault::of_text(plain), Vault::Plain);
+        }
+    }
 
     #[test]
     fn a_sealed_file_has_the_name_that_systemd_looks_for() {
