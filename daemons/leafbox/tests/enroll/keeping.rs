@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -54,6 +54,41 @@ fn whatever_a_power_cut_leaves_is_completed_by_accepting_again() {
     one.place.run(&["run"]).says(1, &["no account JWTs"]);
     one.paste(&["accept", "-"], &answer).expect(0);
     assert_eq!(one.place.start(&["run"]).stop(), 0);
+}
+
+/// A regression test: who owns the data directory, as nats-server does, could have root give it any
+/// file, by a link in the folder of JWTs or in its place.
+#[test]
+fn accepting_as_root_gives_away_nothing_that_a_link_leads_to() {
+    let operator = operator();
+    let one = Box::new("box-1", None);
+    let answer = answer(&operator, &one);
+    let (jwts, elsewhere) = (one.place.path(".data/jwts"), one.place.path("elsewhere"));
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, &jwts).unwrap();
+    one.paste(&["accept", "-"], &answer).says(1, &["jwts is not a folder", "move it away"]);
+    assert!(files(&elsewhere).is_empty());
+    assert!(!one.place.path(".data/keys/enrolled").exists());
+
+    fs::remove_file(&jwts).unwrap();
+    fs::create_dir(&jwts).unwrap();
+    let precious = elsewhere.join("precious");
+    fs::write(&precious, "").unwrap();
+    symlink(&precious, jwts.join("HEAD.jwt")).unwrap();
+    symlink(&precious, jwts.join("SCHOOL.jwt")).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        // The keys stay root's: only the data directory is another user's.
+        chown(one.place.path(".data"), Some(1), Some(1)).unwrap();
+    } else {
+        println!("not looked at: only root gives files away");
+    }
+    one.paste(&["accept", "-"], &answer).expect(0);
+    assert_eq!(fs::read(&precious).unwrap(), b"");
+    assert_eq!(fs::metadata(&precious).unwrap().uid(), nix::unistd::geteuid().as_raw());
+    let owner = fs::metadata(one.place.path(".data")).unwrap().uid();
+    for given in [&jwts, &jwts.join("SCHOOL.jwt"), &jwts.join("operator.jwt")] {
+        assert_eq!(fs::symlink_metadata(given).unwrap().uid(), owner, "{}", given.display());
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! the same answer again completes them.
 
 use std::{
-    fs,
-    os::unix::fs::{MetadataExt, chown},
+    fs::{self, OpenOptions},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,7 +15,12 @@ use anyhow::{Context, Result, bail};
 use identity::{
     Creds, JwtSet, UserRequest,
     enrolment::{Answer, Fingerprint},
-    secret_file,
+    layout, secret_file,
+};
+use nix::{
+    fcntl::{AtFlags, OFlag},
+    sys::stat::fstatat,
+    unistd::{Gid, Uid, fchownat},
 };
 use serde_json::json;
 use settings::{
@@ -31,6 +36,8 @@ use super::{
 };
 use crate::{cli, say, setup};
 
+const NO_LINK: i32 = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).bits();
+
 /// Checks the answer, then writes what it gives.
 pub(super) fn run(settings: Settings, arguments: &cli::EnrollAccept) -> Result<()> {
     let device = Device::of(settings, &arguments.keys)?;
@@ -45,6 +52,7 @@ pub(super) fn run(settings: Settings, arguments: &cli::EnrollAccept) -> Result<(
         .map_err(|error| error.context(format!("cannot accept {}", named(&arguments.answer))))?;
     check_addressee(&device, &answer)?;
     let reason = trust::check(&device.settings, &answer.jwts, arguments.operator.as_deref())?;
+    refuse_link(&device.jwts())?;
     let jwts = newest(&device, answer.jwts.clone())?;
     let users = users(&device, vault, &jwts, answer.fingerprint)?;
 
@@ -74,6 +82,18 @@ fn check_addressee(device: &Device, answer: &Answer) -> Result<()> {
     }
     if answer.fleet != *fleet {
         bail!("the answer is of the fleet {}, and this box is of {fleet}; nothing was changed", answer.fleet);
+    }
+    Ok(())
+}
+
+/// Who owns the data directory, as nats-server does, could have root write elsewhere.
+fn refuse_link(folder: &Path) -> Result<()> {
+    if fs::symlink_metadata(folder).is_ok_and(|found| !found.is_dir()) {
+        bail!(
+            "{} is not a folder, and the accounts are written there: move it away, then accept the answer \
+             again; nothing was changed",
+            folder.display()
+        );
     }
     Ok(())
 }
@@ -184,23 +204,29 @@ fn now(jwts: &JwtSet) -> SystemTime {
 }
 
 /// Writes the JWTs for whom the data directory belongs to.
+///
+/// That user may do in it what it likes, and the one who accepts is root: so no link of its making
+/// is followed, and nothing changes hands but the folder and the files of the set.
 fn write_jwts(device: &Device, jwts: &JwtSet) -> Result<usize> {
     let (data, folder) = (device.settings.data_dir(), device.jwts());
     let written = jwts.write_dir(&folder)?;
     let owner = fs::metadata(&data).with_context(|| format!("cannot read {}", data.display()))?;
-    let give = |path: &Path| -> Result<()> {
-        let is = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-        if (is.uid(), is.gid()) != (owner.uid(), owner.gid()) {
-            chown(path, Some(owner.uid()), Some(owner.gid())).with_context(|| {
-                format!("cannot give {} to the owner of {}", path.display(), data.display())
-            })?;
+    let cannot = || format!("cannot give {} to the owner of {}", folder.display(), data.display());
+    let opened = OpenOptions::new().read(true).custom_flags(NO_LINK).open(&folder).with_context(cannot)?;
+    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    let give = |name: &Path| -> Result<()> {
+        let is = fstatat(&opened, name, AtFlags::AT_SYMLINK_NOFOLLOW).with_context(cannot)?;
+        if (is.st_uid, is.st_gid) != (owner.uid(), owner.gid()) {
+            fchownat(&opened, name, Some(user), Some(group), AtFlags::AT_SYMLINK_NOFOLLOW)
+                .with_context(cannot)?;
         }
         Ok(())
     };
-    give(&folder)?;
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        give(&entry?.path())?;
+    let accounts = jwts.accounts.keys().map(|name| layout::account_jwt(Path::new(""), name));
+    for name in accounts.chain([layout::operator_jwt(Path::new(""))]) {
+        give(&name)?;
     }
+    give(Path::new("."))?;
     Ok(written.len())
 }
 
