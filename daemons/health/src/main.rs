@@ -63,6 +63,7 @@ async fn run(settings: &Settings) -> Result<()> {
         .read(run.unwrap_or_else(|| settings.data_dir()))
         .connect(bound.client.port())
         .connect(bound.monitoring.port());
+    let reach = tls.iter().fold(reach, |reach, tls| tls.within(reach));
     let credentials = credentials.path("health.creds")?;
     let listener = http::bind(listen, "health.listen").await?;
     // This is the only thread until now, and all that is left to open is named above.

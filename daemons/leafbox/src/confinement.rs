@@ -72,7 +72,8 @@ pub fn of_pulse(monitoring: std::net::SocketAddr) {
     Reach::nothing().connect(monitoring.port()).confine();
 }
 
-/// The two files as they are at any time, the credentials, and nats-server's own ports.
+/// The two files as they are at any time, the credentials, what TLS to nats-server takes, and its
+/// ports.
 fn reach(session: &Session) -> Reach {
     let Session { settings, keys, addresses, .. } = session;
     let ports = [addresses.client, addresses.monitoring].into_iter().flatten().map(|address| address.port());
@@ -81,6 +82,7 @@ fn reach(session: &Session) -> Reach {
         .read_replaced(&settings.fleet_file)
         .read(keys)
         .read(settings.jwts_dir());
+    let files = session.client_tls().iter().fold(files, |reach, tls| tls.within(reach));
     ports.fold(files, Reach::connect)
 }
 

@@ -199,6 +199,24 @@ fn apply_cannot_open_what_it_has_no_business_with() {
     assert_eq!(nats.stop(), 0);
 }
 
+/// A regression test: the kernel kept the certificate from whoever connects, where an ACME client
+/// keeps it elsewhere, and the platform's authorities, which the NATS client opens: no unit connected
+/// with TLS.
+#[test]
+fn apply_connects_with_tls_and_a_certificate_that_lies_elsewhere() {
+    let mut appliance = Appliance::new();
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    set_mode(&key, 0o600);
+    appliance.edit("[nats]\n", &format!("[nats]\ntls.client = {{ cert = {cert:?}, key = {key:?} }}\n"));
+    let nats = appliance.start_nats();
+    appliance.run("apply").expect(0);
+    assert_eq!(nats.stop(), 0);
+}
+
 #[test]
 fn the_uplink_watcher_tells_that_it_is_ready_alive_and_stopping() {
     let mut appliance = Appliance::new();

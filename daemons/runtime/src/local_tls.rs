@@ -8,7 +8,7 @@
 //! is made for a server, and its authority is seldom the clients'.
 
 use std::{
-    io,
+    env, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,7 +20,20 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::credentials::{self, find};
+use crate::{
+    confine::{NIX_STORE, Reach},
+    credentials::{self, find},
+};
+
+/// Where platforms keep the certificates of authorities, and where links there lead.
+const AUTHORITIES: [&str; 6] = [
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    NIX_STORE,
+];
 
 /// How this node's own daemons speak with its client listener.
 #[derive(Clone, Debug)]
@@ -35,6 +48,20 @@ impl LocalTls {
     pub fn new(credentials: &Path, server: &Path, own: Option<(&Path, &Path)>) -> Self {
         let own = own.map(|(cert, key)| (find(credentials, cert), find(credentials, key)));
         Self { server: find(credentials, server), own }
+    }
+
+    /// Lets a confined daemon read what a connection takes: these files, which may lie anywhere, and
+    /// the platform's authorities. async-nats opens those for every connection with TLS, though it
+    /// uses none here, and fails where they cannot be read.
+    #[must_use]
+    pub fn within(&self, reach: Reach) -> Reach {
+        let named = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        let own = self.own.iter().flat_map(|(cert, key)| [cert, key]);
+        let files = std::iter::once(&self.server).chain(own).chain(&named);
+        let folders = env::var_os("SSL_CERT_DIR").unwrap_or_default();
+        let reach = files.fold(reach, |reach, file| reach.read_replaced(file));
+        let reach = env::split_paths(&folders).fold(reach, Reach::read);
+        AUTHORITIES.into_iter().fold(reach, Reach::read)
     }
 
     /// A client configuration that accepts only this certificate.

@@ -17,6 +17,7 @@ use nix::sys::{
     stat::{Mode, umask},
 };
 
+pub(crate) use reach::NIX_STORE;
 pub use reach::Reach;
 
 /// A capability that a process may have to keep.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Everything that NixOS keeps public and unchangeable; files in `/etc` are links into it, to
 /// another place after each update.
-const NIX_STORE: &str = "/nix/store";
+pub(crate) const NIX_STORE: &str = "/nix/store";
 
 /// The files and ports that a process may use from now on. Everything else is refused to it, as
 /// far as the kernel can: files since Linux 5.13, TCP ports since 6.7, signals to others since 6.12.
