@@ -38,6 +38,33 @@ let
         "-----BEGIN [A-Z ]*(PRIVATE KEY|USER JWT|NKEY SEED)-----"
         "[a-z]+://[^/@ ]*:[^/@ ]+@" # a URL with a password
       ];
+  # What a path names is copied into the store; of the files that settings name, the keys are secrets.
+  copied =
+    path: value:
+    if builtins.isAttrs value then
+      lib.concatLists (
+        lib.mapAttrsToList (
+          name: item:
+          if lib.hasSuffix "key" name && builtins.isString item && inStore item then
+            [ "${path}.${name}" ]
+          else
+            copied "${path}.${name}" item
+        ) value
+      )
+    else if builtins.isList value then
+      lib.concatLists (lib.imap0 (index: copied "${path}[${toString index}]") value)
+    else
+      lib.optional (builtins.isPath value) path;
+  named =
+    copied "services.leafbox.settings" cfg.settings ++ copied "services.leafbox.fleet" cfg.fleet;
+
+  # Such as keys, where the wrong folder was named. What is built only later cannot be looked into.
+  amongJwts =
+    if builtins.isPath cfg.jwts && builtins.pathExists cfg.jwts then
+      builtins.filter (name: !lib.hasSuffix ".jwt" name) (builtins.attrNames (builtins.readDir cfg.jwts))
+    else
+      [ ];
+
   shown =
     secrets "services.leafbox.settings" cfg.settings ++ secrets "services.leafbox.fleet" cfg.fleet;
   names = attrs: lib.concatStringsSep ", " (builtins.attrNames attrs);
@@ -73,6 +100,20 @@ in
           ${lib.concatStringsSep ", " shown} looks like a secret, and the files of leafbox are in the Nix store,
           which every user of the machine can read. Take it out, replace it (it has been shown), and give it as a
           file in services.leafbox.credentials.'';
+      }
+      {
+        assertion = named == [ ];
+        message = ''
+          ${lib.concatStringsSep ", " named} names a file of the Nix store, which every user of the machine can
+          read. Write only the file's name, and say where it is on the running machine in
+          services.leafbox.credentials."NAME".'';
+      }
+      {
+        assertion = amongJwts == [ ];
+        message = ''
+          services.leafbox.jwts holds ${lib.concatStringsSep ", " amongJwts}, and goes into the Nix store,
+          which every user of the machine can read. Name the folder that `leafbox apply --export jwts/` wrote,
+          and leave only its *.jwt files there.'';
       }
       {
         assertion = cfg.enroll.enable || lacking == [ ];

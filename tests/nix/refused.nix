@@ -62,7 +62,7 @@ let
     };
     no-credentials-and-no-enrolment = {
       declared = good // {
-        jwts = ./nodes;
+        jwts = ../../daemons/nats-conf/tests/fixtures;
         enroll.enable = false;
       };
       words = "lacks jetstream.key and health.creds";
@@ -76,6 +76,31 @@ let
         };
       };
       words = "services.leafbox.jwts = ./jwts";
+    };
+    key-file-as-a-path-literal = {
+      declared = good // {
+        settings = good.settings // {
+          nats.tls.client = {
+            cert = "a.crt";
+            key = ./nodes/leaf.nix;
+          };
+        };
+      };
+      words = "services.leafbox.settings.nats.tls.client.key names a file of the Nix store";
+    };
+    key-file-in-the-store = {
+      declared = good // {
+        settings = good.settings // {
+          uplink.key = "${builtins.storeDir}/00000000000000000000000000000000-uplink.key";
+        };
+      };
+      words = "services.leafbox.settings.uplink.key names a file of the Nix store";
+    };
+    another-folder-as-the-jwts = {
+      declared = good // {
+        jwts = ./nodes;
+      };
+      words = "services.leafbox.jwts holds hub.nix, leaf.nix";
     };
     seed-in-settings = {
       declared = good // {
