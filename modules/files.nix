@@ -19,10 +19,10 @@ let
       {
         inherit node fleet;
         jwts = if cfg.jwts == null then "" else "${cfg.jwts}";
-        nativeBuildInputs = [
+        nativeBuildInputs = lib.optionals runsHere [
           cfg.package
           cfg.natsServer
-          pkgs.buildPackages.openssl
+          pkgs.openssl
         ];
       }
       (

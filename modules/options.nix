@@ -34,8 +34,13 @@ in
     settings = lib.mkOption {
       description = ''
         This machine: what goes into node.toml. `leafbox check --schema` lists every key with its
-        default; a wrong one fails the build of the system with leafbox's own message. Secrets are
-        never here: see {option}`services.leafbox.credentials`.
+        default; a wrong one fails the build of the system with leafbox's own message (a system that is
+        cross-compiled cannot run it: there the units refuse it at their start). Secrets are never
+        here: see {option}`services.leafbox.credentials`.
+
+        A listener on a port below 1024 gives nats-server one capability and takes its user namespace,
+        and exposes the unit 1.6 instead of 1.2. Where that is too much, listen above and let the
+        firewall redirect.
       '';
       default = { };
       example = lib.literalExpression ''
@@ -97,6 +102,10 @@ in
         and keys that {option}`services.leafbox.settings` names for TLS. The value is where the file
         is on the running machine, outside the Nix store. Each unit gets only those that it needs; a
         unit whose file is missing does not start.
+
+        A unit reads its files when it starts, and not at a reload. What changes a file restarts
+        leafbox-nats.service, and leafbox-health.service for `health.creds` and certificates;
+        leafbox-apply and leafbox-uplink go with leafbox-nats.
       '';
       default = { };
       example = lib.literalExpression ''
@@ -138,7 +147,7 @@ in
         description = ''
           Whether the keys in /var/lib/leafbox-keys are encrypted by `systemd-creds`, with the TPM
           where there is one. Without a TPM the key is on the same disk, and a thief who takes the
-          disk can read them.
+          disk can read them. A root that forgets must keep /var/lib/systemd and /etc/machine-id too.
         '';
       };
     };

@@ -112,6 +112,53 @@ in
           "uplink"
         ];
   };
+  # multi-user.target would wait for the target, and so for the first apply.
+  testTheBootDoesNotWaitForApply = {
+    expr = (config enrolled).systemd.targets.leafbox.unitConfig.DefaultDependencies;
+    expected = false;
+  };
+  testTheTargetIsReachedWhenEveryUnitIs = {
+    expr =
+      map
+        (declared: {
+          inherit ((config declared).systemd.targets.leafbox) after;
+          units = map (name: "${name}.service") (
+            builtins.filter (name: name != "leafbox-enroll") (builtins.attrNames (services declared))
+          );
+        })
+        [
+          enrolled
+          (with' { health.listen = "off"; })
+        ];
+    expected = [
+      {
+        after = [
+          "leafbox-nats.service"
+          "leafbox-apply.service"
+          "leafbox-uplink.service"
+          "leafbox-health.service"
+        ];
+        units = [
+          "leafbox-apply.service"
+          "leafbox-health.service"
+          "leafbox-nats.service"
+          "leafbox-uplink.service"
+        ];
+      }
+      {
+        after = [
+          "leafbox-nats.service"
+          "leafbox-apply.service"
+          "leafbox-uplink.service"
+        ];
+        units = [
+          "leafbox-apply.service"
+          "leafbox-nats.service"
+          "leafbox-uplink.service"
+        ];
+      }
+    ];
+  };
   testNothingWaitsForTheNetwork = {
     expr = lib.filterAttrs (
       _: unit: builtins.elem "network-online.target" (unit.after ++ unit.wants ++ unit.requires)
@@ -119,7 +166,6 @@ in
     expected = { };
   };
   # Go ends with 2 after a panic, and after the watchdog's SIGABRT.
-  # Go ends with 2 after a panic.
   testNatsServerIsRestartedAfterAPanic = {
     expr = lib.mapAttrs (_: unit: unit.serviceConfig.RestartPreventExitStatus or null) (
       services enrolled
