@@ -27,14 +27,16 @@ in
     settings = {
       PasswordAuthentication = false;
       KbdInteractiveAuthentication = false;
-      PermitRootLogin = "prohibit-password";
     };
   };
   security.sudo.enable = false;
 
   # An unattended machine has nobody for an emergency shell, and starts again instead.
   systemd.enableEmergencyMode = false;
-  boot.kernelParams = [ "panic=10" ];
+  boot.kernelParams = [
+    "panic=10"
+    "boot.panic_on_fail"
+  ];
   systemd.settings.Manager = {
     RuntimeWatchdogSec = "30s";
     RebootWatchdogSec = "5min";
@@ -51,9 +53,11 @@ in
   networking.useNetworkd = true;
   systemd.network.wait-online.enable = false;
 
-  # JetStream has the rest of the disk.
-  services.journald.extraConfig = "SystemMaxUse=200M";
-  nix.settings.trusted-users = lib.mkForce [ "root" ];
+  # JetStream has the rest of the disk. A file, because the option has another name after 26.05.
+  environment.etc."systemd/journald.conf.d/appliance.conf".text = ''
+    [Journal]
+    SystemMaxUse=200M
+  '';
   nix.channel.enable = false;
 
   system.stateVersion = "26.05";

@@ -21,7 +21,6 @@ in
   nixpkgs.hostPlatform = "x86_64-linux";
 
   boot.loader.systemd-boot.enable = true;
-  boot.loader.efi.canTouchEfiVariables = lib.mkDefault false;
   boot.initrd.availableKernelModules = [
     "ahci"
     "mmc_block"
@@ -36,8 +35,29 @@ in
   hardware.enableRedistributableFirmware = true;
   hardware.cpu.intel.updateMicrocode = true;
   hardware.cpu.amd.updateMicrocode = true;
-  # /etc is new at each boot; the journal of all boots is one machine's.
-  boot.kernelParams = [ "systemd.machine_id=firmware" ];
+
+  # /etc is new at each boot, and the machine's ID must not be: under another one, systemd takes the
+  # host key that seals the secrets for another machine's and deletes it. It is not the firmware's,
+  # which cheap boards share and an update may change. A boot without it must not go on.
+  boot.initrd.systemd.services.keep-machine-id = {
+    description = "machine ID of the first boot";
+    requiredBy = [ "initrd.target" ];
+    unitConfig.RequiresMountsFor = "/sysroot/var";
+    serviceConfig.Type = "oneshot";
+    script = ''
+      set -e
+      id=/sysroot/var/lib/machine-id
+      if ! [ -s "$id" ]; then
+        mkdir -p /sysroot/var/lib
+        tr -d - </proc/sys/kernel/random/uuid >"$id.new"
+        sync "$id.new"
+        mv "$id.new" "$id"
+        sync /sysroot/var/lib
+      fi
+      mkdir -p /sysroot/etc
+      cp "$id" /sysroot/etc/machine-id
+    '';
+  };
 
   # By force, because the image's own module would put the root on the disk.
   fileSystems = lib.mkForce {

@@ -19,10 +19,6 @@
   boot.loader.timeout = 1;
   hardware.enableRedistributableFirmware = true;
 
-  # The Pi has no clock that runs without power: time moves on from the last shutdown until the
-  # network tells it, and never back.
-  services.timesyncd.enable = true;
-
   # As the image lays them out.
   fileSystems = {
     "/" = lib.mkDefault {

@@ -10,6 +10,7 @@ let
   later = {
     "22.05" = [
       "boot.initrd.systemd.enable"
+      "boot.initrd.systemd.services"
       "nix.settings"
       "nixpkgs.hostPlatform"
     ];
