@@ -20,17 +20,47 @@ let
     wantedBy = [ "multi-user.target" ];
     environment.LEAFBOX_CONFIG = "/etc/leafbox/node.toml";
     path = [ config.systemd.package ];
+    # Root, for the keys are root's. Of root's powers it needs to write into the node's folder and to
+    # give the account JWTs in it to the node. ProtectClock is not here: it allows one device, and with
+    # that forbids all others, such as the TPM and the console.
     serviceConfig = {
-      NoNewPrivileges = true;
-      ProtectHome = true;
-      ProtectSystem = "strict";
+      CapabilityBoundingSet = [
+        "CAP_CHOWN"
+        "CAP_DAC_OVERRIDE"
+      ];
       # The keys, the account JWTs, and the host key that systemd-creds makes once.
       ReadWritePaths = [
         "/var/lib"
         "-${config.services.leafbox.settings.data}"
       ];
+      IPAddressDeny = "any";
+      LockPersonality = true;
+      MemoryDenyWriteExecute = true;
+      MemoryMax = "128M";
+      NoNewPrivileges = true;
+      PrivateMounts = true;
       PrivateNetwork = true;
       PrivateTmp = true;
+      ProcSubset = "pid";
+      ProtectControlGroups = true;
+      ProtectHome = true;
+      ProtectHostname = true;
+      ProtectKernelLogs = true;
+      ProtectKernelModules = true;
+      ProtectKernelTunables = true;
+      ProtectProc = "invisible";
+      ProtectSystem = "strict";
+      RestrictAddressFamilies = "AF_UNIX";
+      RestrictNamespaces = true;
+      RestrictRealtime = true;
+      RestrictSUIDSGID = true;
+      SystemCallArchitectures = "native";
+      SystemCallErrorNumber = "EPERM";
+      SystemCallFilter = [
+        "@system-service"
+        "~@resources"
+      ];
+      TasksMax = 32;
       UMask = "0077";
     };
   };
@@ -60,7 +90,11 @@ in
     {
       description = "enrolment answer at the console";
       after = [ "leafbox-answer.service" ];
-      unitConfig.ConditionPathExists = "!${enrolled}";
+      unitConfig = {
+        ConditionPathExists = "!${enrolled}";
+        # Asked again as long as nobody has answered.
+        StartLimitIntervalSec = 0;
+      };
       serviceConfig = {
         ExecStart = "${leafbox} enroll accept -";
         StandardInput = "tty-force";
