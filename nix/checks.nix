@@ -88,7 +88,9 @@ let
   ) self.nixosConfigurations;
 in
 {
-  rustfmt = cargo "rustfmt" [ pkgs.rustfmt ] "cargo fmt --all --check";
+  rustfmt = cargo "rustfmt" [ pkgs.rustfmt ] ''
+    cargo fmt --all --check -- --config-path ${../rustfmt.toml}
+  '';
   clippy = cargo "clippy" [ pkgs.clippy ] ''
     cargo clippy --offline --workspace --all-targets -- -D warnings
   '';
