@@ -21,7 +21,7 @@ in
 {
   name = "leafbox-leaf-offline";
 
-  nodes.edge =
+  nodes.edge-pi =
     { lib, ... }:
     {
       imports = [
@@ -41,30 +41,30 @@ in
   testScript = ''
     ${import ./parts/steps.nix { inherit keys; }}
 
-    edge.start()
-    wait_ready(edge)
+    edge_pi.start()
+    wait_ready(edge_pi)
     for article in range(20):
-        assert sell(edge, article) == article + 1
+        assert sell(edge_pi, article) == article + 1
 
     with subtest("the power is cut"):
-        edge.crash()
-        edge.start()
-        wait_ready(edge)
-        assert stored(edge) == 20, stored(edge)
-        assert sell(edge, 20) == 21
+        edge_pi.crash()
+        edge_pi.start()
+        wait_ready(edge_pi)
+        assert stored(edge_pi) == 20, stored(edge_pi)
+        assert sell(edge_pi, 20) == 21
 
     with subtest("nats-server is killed, and hangs"):
-        edge.succeed("systemctl kill --signal=KILL --kill-whom=main leafbox-nats.service")
-        wait_ready(edge)
-        edge.succeed("systemctl kill --signal=STOP --kill-whom=main leafbox-nats.service")
+        edge_pi.succeed("systemctl kill --signal=KILL --kill-whom=main leafbox-nats.service")
+        wait_ready(edge_pi)
+        edge_pi.succeed("systemctl kill --signal=STOP --kill-whom=main leafbox-nats.service")
         # The watchdog's two minutes.
-        edge.wait_until_succeeds("journalctl --unit leafbox-nats.service --grep 'Watchdog timeout'", timeout=300)
-        wait_ready(edge)
-        assert stored(edge) == 21, stored(edge)
+        edge_pi.wait_until_succeeds("journalctl --unit leafbox-nats.service --grep 'Watchdog timeout'", timeout=300)
+        wait_ready(edge_pi)
+        assert stored(edge_pi) == 21, stored(edge_pi)
 
     with subtest("no unit is more exposed than the documentation says"):
         for unit, limit in {"nats": 1.3, "apply": 1.1, "uplink": 1.1, "health": 1.1}.items():
-            edge.succeed(
+            edge_pi.succeed(
                 f"systemd-analyze security --threshold={int(limit * 10)} leafbox-{unit}.service"
             )
   '';

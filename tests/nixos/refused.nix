@@ -21,7 +21,7 @@ in
 {
   name = "leafbox-refused";
 
-  nodes.edge =
+  nodes.edge-pi =
     { lib, ... }:
     {
       imports = [
@@ -37,44 +37,44 @@ in
   testScript = ''
     ${import ./parts/steps.nix { inherit keys; }}
 
-    edge.start()
-    wait_ready(edge)
-    sell(edge, "first")
-    edge.succeed("cp /run/secrets/jetstream.key /root/jetstream.key")
+    edge_pi.start()
+    wait_ready(edge_pi)
+    sell(edge_pi, "first")
+    edge_pi.succeed("cp /run/secrets/jetstream.key /root/jetstream.key")
 
 
     def refused(because):
         """Starts the node, which must fail for this reason."""
-        begun = edge.succeed("date +@%s").strip()
-        edge.fail("systemctl restart leafbox-nats.service")
-        edge.succeed(f"journalctl --unit leafbox-nats.service --since {begun} --grep '{because}'")
-        edge.systemctl("stop leafbox-nats.service")
+        begun = edge_pi.succeed("date +@%s").strip()
+        edge_pi.fail("systemctl restart leafbox-nats.service")
+        edge_pi.succeed(f"journalctl --unit leafbox-nats.service --since {begun} --grep '{because}'")
+        edge_pi.systemctl("stop leafbox-nats.service")
 
 
     def right():
         """Brings the right key back: everything is there."""
-        edge.succeed("cp /root/jetstream.key /run/secrets/jetstream.key")
-        edge.succeed("systemctl start leafbox.target")
-        wait_ready(edge)
-        assert stored(edge) == 1, stored(edge)
+        edge_pi.succeed("cp /root/jetstream.key /run/secrets/jetstream.key")
+        edge_pi.succeed("systemctl start leafbox.target")
+        wait_ready(edge_pi)
+        assert stored(edge_pi) == 1, stored(edge_pi)
 
 
     with subtest("the wrong JetStream key"):
-        edge.succeed("tr 0-9a-zA-Z 1-9a-zA-Z0 </root/jetstream.key >/run/secrets/jetstream.key")
+        edge_pi.succeed("tr 0-9a-zA-Z 1-9a-zA-Z0 </root/jetstream.key >/run/secrets/jetstream.key")
         refused("jetstream.key")
         right()
 
     with subtest("no JetStream key"):
-        edge.succeed("rm /run/secrets/jetstream.key")
+        edge_pi.succeed("rm /run/secrets/jetstream.key")
         refused("credentials")
         right()
 
     with subtest("a secret that others can read, where systemd does not guard it"):
-        edge.succeed("mkdir --mode 700 /root/node /root/node/keys")
-        edge.succeed("install -m 600 /run/secrets/* /root/node/keys/")
-        edge.succeed("chmod 644 /root/node/keys/jetstream.key")
-        edge.succeed("systemctl stop leafbox.target 'leafbox-*.service'")
-        said = edge.fail("leafbox --data /root/node run 2>&1")
+        edge_pi.succeed("mkdir --mode 700 /root/node /root/node/keys")
+        edge_pi.succeed("install -m 600 /run/secrets/* /root/node/keys/")
+        edge_pi.succeed("chmod 644 /root/node/keys/jetstream.key")
+        edge_pi.succeed("systemctl stop leafbox.target 'leafbox-*.service'")
+        said = edge_pi.fail("leafbox --data /root/node run 2>&1")
         assert "chmod 600 /root/node/keys/jetstream.key" in said, said
   '';
 }

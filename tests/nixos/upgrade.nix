@@ -24,7 +24,7 @@ in
 {
   name = "leafbox-upgrade";
 
-  nodes.edge =
+  nodes.edge-pi =
     { lib, ... }:
     {
       imports = [
@@ -53,7 +53,7 @@ in
   testScript =
     { nodes, ... }:
     let
-      base = nodes.edge.system.build.toplevel;
+      base = nodes.edge-pi.system.build.toplevel;
     in
     ''
       ${import ./parts/steps.nix { inherit keys; }}
@@ -61,32 +61,32 @@ in
 
       def switch(generation):
           """Switches as nixos-rebuild does."""
-          edge.succeed(f"${base}/{generation}bin/switch-to-configuration test")
-          wait_ready(edge)
-          return edge.get_unit_property("leafbox-nats.service", "MainPID")
+          edge_pi.succeed(f"${base}/{generation}bin/switch-to-configuration test")
+          wait_ready(edge_pi)
+          return edge_pi.get_unit_property("leafbox-nats.service", "MainPID")
 
 
-      edge.start()
-      wait_ready(edge)
+      edge_pi.start()
+      wait_ready(edge_pi)
       for article in range(20):
-          sell(edge, article)
-      first = edge.get_unit_property("leafbox-nats.service", "MainPID")
+          sell(edge_pi, article)
+      first = edge_pi.get_unit_property("leafbox-nats.service", "MainPID")
 
       with subtest("a change that nats-server reloads"):
           assert switch("specialisation/reloaded/") == first
-          assert stored(edge, "RETURNS") == 0
-          edge.succeed("curl --fail --silent 127.0.0.1:8222/varz | jq --exit-status '.max_connections == 100'")
+          assert stored(edge_pi, "RETURNS") == 0
+          edge_pi.succeed("curl --fail --silent 127.0.0.1:8222/varz | jq --exit-status '.max_connections == 100'")
 
       with subtest("a change that only a restart makes"):
           second = switch("specialisation/restarted/")
           assert second != first
-          edge.wait_for_open_port(9333)
+          edge_pi.wait_for_open_port(9333)
 
       with subtest("and back"):
           assert switch("") != second
-          assert stored(edge) == 20, stored(edge)
+          assert stored(edge_pi) == 20, stored(edge_pi)
           # Apply deletes nothing.
-          assert stored(edge, "RETURNS") == 0
-          assert sell(edge, "last") == 21
+          assert stored(edge_pi, "RETURNS") == 0
+          assert sell(edge_pi, "last") == 21
     '';
 }
