@@ -235,6 +235,39 @@ pub fn remove_enrolled(keys: &KeyStore, node: &Name, now: SystemTime) -> Result<
     add_enrolled(keys, node, NodeKeys::new(), now)
 }
 
+/// The keys by which a signed set knows a node.
+pub fn held_in(set: &JwtSet, node: &Name) -> BTreeSet<String> {
+    let claims = set.accounts.values().flat_map(|account| &account.claims().nats.signing_keys);
+    let held =
+        claims.filter(|claim| claim.role().split_once(AT_NODE).is_some_and(|(_, at)| at == node.as_str()));
+    held.map(|claim| claim.key().to_owned()).collect()
+}
+
+/// Takes back the keys by which a signed set knows a node and that it does not hold by what is kept
+/// here, which may come from a backup older than the set; says how many there were.
+pub fn take_back_others(
+    keys: &KeyStore,
+    set: &JwtSet,
+    node: &Name,
+    now: SystemTime,
+) -> Result<usize, EnrolError> {
+    let before = enrolled(keys)?.into_iter().find(|known| known.node == *node);
+    let mut after = before.unwrap_or_else(|| EnrolledNode {
+        node: node.clone(),
+        keys: NodeKeys::new(),
+        taken_back: BTreeSet::new(),
+        changed_at: None,
+    });
+    let kept: BTreeSet<&String> = after.public_keys().chain(&after.taken_back).collect();
+    let others: Vec<String> = held_in(set, node).into_iter().filter(|key| !kept.contains(key)).collect();
+    if !others.is_empty() {
+        after.taken_back.extend(others.iter().cloned());
+        after.changed_at = Some(seconds(now));
+        write(keys, &after)?;
+    }
+    Ok(others.len())
+}
+
 fn read(path: PathBuf) -> Result<EnrolledNode, EnrolError> {
     let text = secret_file::read(&path)?;
     serde_json::from_str(&text).map_err(|source| EnrolError::Malformed { path, source })

@@ -10,7 +10,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use settings::{Account, Fleet, Name, SYSTEM_ACCOUNT, builtin::role_at_node, fleet::Role};
+use settings::{
+    Account, Fleet, Name, SYSTEM_ACCOUNT,
+    builtin::{is_used_at_node_only, role_at_node},
+    fleet::Role,
+};
 
 use crate::{
     activation::{ActivationError, Context},
@@ -24,6 +28,8 @@ use crate::{
 
 /// Between a role and the node that holds a key of its own for it; no name has this character.
 pub(crate) const AT_NODE: char = '@';
+/// The networks from which a node reaches its own nats-server.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// Why a set could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -271,7 +277,11 @@ fn body(
     };
     let scope_at = |key: &str, role: &Name, node: &Name| {
         let narrowed = role_at_node(name, role, &roles[role], node);
-        scope(key.into(), format!("{role}{AT_NODE}{node}"), &narrowed)
+        let mut scope = scope(key.into(), format!("{role}{AT_NODE}{node}"), &narrowed);
+        if is_used_at_node_only(role) {
+            scope.template.other.insert("src".into(), LOOPBACK.into_iter().collect());
+        }
+        scope
     };
     let mut scopes: BTreeMap<String, UserScope> = BTreeMap::new();
     for (role, declared) in &roles {

@@ -83,7 +83,8 @@ fn reach(session: &Session) -> Reach {
         .read(keys)
         .read(settings.jwts_dir());
     let files = session.client_tls().iter().fold(files, |reach, tls| tls.within(reach));
-    ports.fold(files, Reach::connect)
+    let reach = ports.fold(files, Reach::connect);
+    if addresses.client.and_then(runtime::from_loopback).is_some() { reach.connect_from() } else { reach }
 }
 
 fn low_ports(settings: &Settings) -> Vec<Capability> {

@@ -84,6 +84,10 @@ impl Session {
         let mut options = ConnectOptions::with_credentials(&text)
             .with_context(|| format!("{} is damaged", creds.display()))?
             .name(name);
+        // The key of a box that applies stores is good from loopback alone.
+        if let Some(local) = self.addresses.client.and_then(runtime::from_loopback) {
+            options = options.local_address(local);
+        }
         if let Some(tls) = self.client_tls() {
             options = options.tls_client_config(tls.config()?);
         }

@@ -12,6 +12,16 @@ pub const fn reachable(listener: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listener.port())
 }
 
+/// The address to connect from so that this machine's own listener sees loopback, where `listener` is
+/// not there itself.
+pub const fn from_loopback(listener: SocketAddr) -> Option<SocketAddr> {
+    match listener.ip() {
+        ip if ip.is_loopback() || ip.is_unspecified() => None,
+        IpAddr::V4(_) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
+        IpAddr::V6(_) => Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -22,7 +22,7 @@ pub mod pulse;
 pub mod shutdown;
 pub mod whole_file;
 
-pub use address::reachable;
+pub use address::{from_loopback, reachable};
 pub use backoff::Backoff;
 pub use connect::{ConnectError, ConnectOptions, connect};
 pub use credentials::{CredentialError, Credentials};

@@ -72,6 +72,13 @@ pub fn role_at_node(account: &Name, role_name: &Name, role: &Role, node: &Name) 
     role
 }
 
+/// Whether a node uses a role towards its own nats-server alone, so that a key that only it holds is
+/// good for nothing elsewhere: `$JS.API` is the hub's where somebody connects to the hub, and a box
+/// that was stolen must not delete streams there.
+pub fn is_used_at_node_only(role: &Name) -> bool {
+    role.as_str() == APPLY_ROLE
+}
+
 fn leafbox_account() -> Account {
     Account {
         description: Some("the appliance's own".into()),

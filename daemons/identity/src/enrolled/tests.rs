@@ -59,3 +59,51 @@ fn a_key_is_not_accepted_from_a_second_node_nor_after_it_was_taken_back_from_the
     let error = add_enrolled(&keys, &name("van-2"), offered, at(8)).unwrap_err().to_string();
     assert!(error.contains("taken back from van-1"), "{error}");
 }
+
+/// A regression test: after a restore of an older backup a node that only the signed set knew could
+/// not be cut off.
+#[test]
+fn a_node_that_only_the_signed_set_knows_is_taken_back_too() {
+    let (_folder, keys, fleet, set) = signed();
+    let (van, key) = (name("van-1"), SecretKey::generate(KeyKind::Account).unwrap().public_key());
+    let offered: NodeKeys = [(name("SHOP"), [(name("till"), key.clone())].into())].into();
+    add_enrolled(&keys, &van, offered, at(5)).unwrap();
+    let set = sign(&keys, &fleet, Some(&set), at(6)).unwrap();
+    assert_eq!(held_in(&set, &van), [key.clone()].into());
+    assert_eq!(held_in(&set, &name("van")), BTreeSet::new());
+    assert_eq!(take_back_others(&keys, &set, &van, at(7)).unwrap(), 0, "it holds them");
+
+    fs::remove_dir_all(keys.path().join(layout::ENROLLED_FOLDER)).unwrap();
+    let restored = sign(&keys, &fleet, Some(&set), at(8)).unwrap();
+    assert_eq!(held_in(&restored, &van), [key.clone()].into());
+    assert_eq!(take_back_others(&keys, &restored, &van, at(9)).unwrap(), 1);
+    assert_eq!(take_back_others(&keys, &restored, &van, at(10)).unwrap(), 0, "twice is once");
+    let after = sign(&keys, &fleet, Some(&restored), at(11)).unwrap();
+    assert_eq!(held_in(&after, &van), BTreeSet::new());
+    let offered: NodeKeys = [(name("SHOP"), [(name("till"), key)].into())].into();
+    let error = add_enrolled(&keys, &van, offered, at(12)).unwrap_err().to_string();
+    assert!(error.contains("taken back from van-1"), "{error}");
+}
+
+/// A regression test: with the key by which it applies its own stores, a box that was stolen could
+/// delete the hub's.
+#[test]
+fn the_key_by_which_a_node_applies_stores_is_good_on_that_machine_alone() {
+    let (_folder, keys, fleet, set) = signed();
+    let key = || SecretKey::generate(KeyKind::Account).unwrap().public_key();
+    let (apply, till) = (key(), key());
+    let roles = [(name("leafbox-apply"), apply.clone()), (name("till"), till.clone())];
+    add_enrolled(&keys, &name("van-1"), [(name("SHOP"), roles.into())].into(), at(5)).unwrap();
+    let set = sign(&keys, &fleet, Some(&set), at(6)).unwrap();
+    let networks = |key: &str| {
+        let claims = &set.accounts["SHOP"].claims().nats.signing_keys;
+        match claims.iter().find(|claim| claim.key() == key).unwrap() {
+            SigningKeyClaim::Scoped(scope) => scope.template.other.get("src").cloned(),
+            SigningKeyClaim::Plain(_) => panic!("without a scope"),
+        }
+    };
+    assert_eq!(networks(&apply), Some(serde_json::json!(["127.0.0.0/8", "::1/128"])));
+    assert_eq!(networks(&till), None, "tills may connect from elsewhere");
+    let fleets = keys.role(&name("SHOP"), &name("leafbox-apply")).unwrap().public_key();
+    assert_eq!(networks(&fleets), None, "so may the operator's own");
+}

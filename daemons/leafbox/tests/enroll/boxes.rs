@@ -7,11 +7,12 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::harness::{Node, PORTS, Place, Ran, files};
+use crate::harness::{DEADLINE, Node, PORTS, Place, Ran, client, files};
 
 const SCHOOL: &str = include_str!("../../../../examples/school/fleet.toml");
 
@@ -155,10 +156,19 @@ pub(crate) fn secrets(folder: &Path) -> BTreeSet<String> {
     found
 }
 
+/// Waits until a stream holds as many messages.
+pub(crate) async fn until_count(client: &async_nats::Client, stream: &str, messages: u64) {
+    let started = Instant::now();
+    while client::count(client, stream).await < messages {
+        assert!(started.elapsed() < DEADLINE, "{stream} does not get {messages} messages");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// What a stream's messages on a subject say last.
 pub(crate) async fn last(client: &async_nats::Client, stream: &str, subject: &str) -> Option<Value> {
     let body = serde_json::json!({ "last_by_subj": subject });
     let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
-    let answer = crate::harness::client::request(client, &subject, &body).await?;
+    let answer = client::request(client, &subject, &body).await?;
     answer.get("message").cloned()
 }

@@ -6,7 +6,7 @@ use identity::enrolment::Request;
 use serde_json::json;
 
 use crate::{
-    boxes::{Box, Hub, block, fingerprint, last, operator, pasted, secrets},
+    boxes::{Box, Hub, block, fingerprint, last, operator, pasted, secrets, until_count},
     harness::{DEADLINE, client, eventually, files},
 };
 
@@ -90,7 +90,7 @@ async fn a_box_that_knows_two_files_sends_its_first_message_to_the_hub() {
     let office =
         client::connect(&hub.node.url(), &identity::layout::apply_creds(&keys, &"SCHOOL".parse().unwrap()))
             .await;
-    while client::count(&office, "EVENTS").await < 3 {}
+    until_count(&office, "EVENTS", 3).await;
     client::assert_exactly(&office, "EVENTS", "event", 0..3).await;
 
     assert_eq!(node.stop(), 0);

@@ -3,9 +3,24 @@
 use async_nats::connection::State;
 
 use crate::{
-    boxes::{Box, Hub},
+    boxes::{Box, Hub, until_count},
     harness::{client, eventually},
 };
+
+/// A regression test: it was "never let in", and stayed in.
+#[test]
+fn a_box_that_a_restored_backup_does_not_know_is_taken_back_all_the_same() {
+    let hub = Hub::start();
+    let one = Box::new("box-1", Some(hub.node.address("leaf")));
+    hub.enroll(&one);
+    let _node = one.place.start(&["run"]);
+    eventually("it is linked", || hub.links_of("box-1") == 3);
+    std::fs::remove_dir_all(hub.keys().join("enrolled")).unwrap();
+    hub.run(&["enroll", "revoke", "box-1", "--yes"]).expect(0);
+    eventually("its links are gone", || hub.links_of("box-1") == 0);
+    hub.run(&["enroll", "approve", "--yes", one.place.path(".data/keys/request").to_str().unwrap()])
+        .says(1, &["was taken back from box-1"]);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_box_that_is_taken_back_is_cut_off_while_another_goes_on() {
@@ -43,7 +58,7 @@ async fn a_box_that_is_taken_back_is_cut_off_while_another_goes_on() {
     let keys = hub.keys();
     let school = identity::layout::apply_creds(&keys, &"SCHOOL".parse().unwrap());
     let office = client::connect(&hub.node.url(), &school).await;
-    while client::count(&office, "EVENTS").await < 3 {}
+    until_count(&office, "EVENTS", 3).await;
 
     // What was taken back is never let in again, under no name; twice is once.
     let request = lost.place.path(".data/keys/request");

@@ -16,6 +16,7 @@ pub struct Reach {
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
     connect: Vec<u16>,
+    connect_from: bool,
 }
 
 impl Reach {
@@ -56,6 +57,13 @@ impl Reach {
     #[must_use]
     pub fn connect(mut self, port: u16) -> Self {
         self.connect.push(port);
+        self
+    }
+
+    /// The address that a connection comes from may be chosen; its port is the system's.
+    #[must_use]
+    pub fn connect_from(mut self) -> Self {
+        self.connect_from = true;
         self
     }
 
@@ -109,6 +117,9 @@ mod platform {
         }
         for port in &reach.connect {
             rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        }
+        if reach.connect_from {
+            rules = rules.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
         }
         rules.restrict_self()
     }

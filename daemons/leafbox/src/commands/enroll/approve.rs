@@ -2,12 +2,12 @@
 //!
 //! What is said to people goes to stderr, so that `> answer` takes the answer alone.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use anyhow::{Result, bail};
 use identity::{
     KeyStore, Ledger, add_enrolled,
-    enrolled::check_offered,
+    enrolled::{check_offered, take_back_others},
     enrolment::{Answer, Request},
 };
 use settings::{
@@ -27,10 +27,14 @@ pub(super) async fn run(session: &Session, arguments: &cli::EnrollApprove) -> Re
     let known = Ledger::new(&keys, &session.settings.jwts_dir()).read(SystemTime::now())?;
     check_offered(&keys, known.as_ref(), &request.node, &request.keys)?;
     show(&keys, fleet, &request)?;
-    if !arguments.yes && !paste::confirm("Is it the one that the box shows, and do you let it in?")? {
+    if !arguments.yes && !confirm(&arguments.request)? {
         bail!("not approved; nothing was changed");
     }
-    add_enrolled(&keys, &request.node, request.keys.clone(), SystemTime::now())?;
+    let now = SystemTime::now();
+    add_enrolled(&keys, &request.node, request.keys.clone(), now)?;
+    if let Some(known) = &known {
+        take_back_others(&keys, known, &request.node, now)?;
+    }
     let signed = nodes::sign_and_push(session, &keys).await?;
     let operator = signed.set.operator_claims();
     eprintln!("{} is let in by the operator {} ({})", request.node, operator.subject, operator.name);
@@ -45,6 +49,11 @@ pub(super) async fn run(session: &Session, arguments: &cli::EnrollApprove) -> Re
     }
     eprintln!("on the box: `leafbox enroll accept -` and paste it, or name its file instead of -");
     Ok(signed.pushed.tell("lets the box join"))
+}
+
+fn confirm(request: &Path) -> Result<bool> {
+    let question = "Is it the one that the box shows, and do you let it in?";
+    if paste::is_pasted(request) { paste::confirm_after_paste(question) } else { paste::confirm(question) }
 }
 
 /// Refuses what the fleet does not know, or does not let a node of this kind do.

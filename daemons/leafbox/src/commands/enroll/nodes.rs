@@ -4,7 +4,12 @@
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use identity::{EnrolledNode, JwtSet, KeyStore, Ledger, enrolment::Request, layout, remove_enrolled};
+use identity::{
+    EnrolledNode, JwtSet, KeyStore, Ledger,
+    enrolled::{held_in, take_back_others},
+    enrolment::Request,
+    layout, remove_enrolled,
+};
 use serde_json::json;
 use settings::{Name, NodeRole, builtin::LEAF_ROLE};
 use time::{OffsetDateTime, macros::format_description};
@@ -141,19 +146,30 @@ pub(super) async fn revoke(session: &Session, arguments: &cli::EnrollRevoke) -> 
     let keys = operator_keys(session)?;
     let node: Name = arguments.node.parse().map_err(anyhow::Error::msg)?;
     let nodes = identity::enrolled(&keys)?;
-    let Some(known) = nodes.iter().find(|known| known.node == node) else {
+    let known = nodes.iter().find(|known| known.node == node);
+    let set = Ledger::new(&keys, &session.settings.jwts_dir()).read(SystemTime::now())?;
+    // A restored backup may know less of its boxes than what was signed.
+    let mut held = set.as_ref().map(|set| held_in(set, &node)).unwrap_or_default();
+    if known.is_none() && held.is_empty() {
         let names: Vec<&str> = nodes.iter().map(|known| known.node.as_str()).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         bail!("{node} was never let in; those that were: {names}");
-    };
-    let count = known.public_keys().count();
+    }
+    held.extend(known.into_iter().flat_map(EnrolledNode::public_keys).cloned());
+    let count = held.len();
     if count > 0 && !arguments.yes {
         eprintln!("{node} has {count} keys. Its link and every user that it made are cut off, for good.");
         if !paste::confirm("Take them back?")? {
             bail!("not taken back; nothing was changed");
         }
     }
-    remove_enrolled(&keys, &node, SystemTime::now())?;
+    let now = SystemTime::now();
+    if known.is_some() {
+        remove_enrolled(&keys, &node, now)?;
+    }
+    if let Some(set) = &set {
+        take_back_others(&keys, set, &node, now)?;
+    }
     let signed = sign_and_push(session, &keys).await?;
     say!("the keys of {node} are taken back, and are never accepted again");
     let code = signed.pushed.tell("cuts it off");
