@@ -74,6 +74,16 @@ fn an_answer_that_is_not_this_boxs_own_changes_nothing() {
     let before = Snapshot::of(&one.place.path(".data"));
     accept(&foreign, &[]).says(1, &["this box obeys"]);
     before.assert_still(&one.place.path(".data"));
+
+    // A regression test: a box whose data was lost obeyed the first again.
+    fs::remove_dir_all(one.place.path(".data/jwts")).unwrap();
+    accept(&foreign, &[]).says(1, &["this box obeys", &our_key, "keys/enrolled"]);
+    let marker = one.place.path(".data/keys/enrolled");
+    let whole = fs::read(&marker).unwrap();
+    fs::write(&marker, "{").unwrap();
+    accept(&foreign, &[]).says(1, &["enrolled", "is damaged: delete it"]);
+    fs::write(&marker, whole).unwrap();
+    accept(&answer, &[]).expect(0);
 }
 
 #[test]

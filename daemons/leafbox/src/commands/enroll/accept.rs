@@ -22,7 +22,6 @@ use nix::{
     sys::stat::fstatat,
     unistd::{Gid, Uid, fchownat},
 };
-use serde_json::json;
 use settings::{
     LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT, Settings,
     builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE},
@@ -31,7 +30,7 @@ use settings::{
 use super::{
     device::Device,
     paste,
-    trust::{self, Reason},
+    trust::{self, Marker, Reason},
     vault::Vault,
 };
 use crate::{cli, say, setup};
@@ -51,7 +50,7 @@ pub(super) fn run(settings: Settings, arguments: &cli::EnrollAccept) -> Result<(
         .context("nothing was changed")
         .map_err(|error| error.context(format!("cannot accept {}", named(&arguments.answer))))?;
     check_addressee(&device, &answer)?;
-    let reason = trust::check(&device.settings, &answer.jwts, arguments.operator.as_deref())?;
+    let reason = trust::check(&device, &answer.jwts, arguments.operator.as_deref())?;
     refuse_link(&device.jwts())?;
     let jwts = newest(&device, answer.jwts.clone())?;
     let users = users(&device, vault, &jwts, answer.fingerprint)?;
@@ -232,10 +231,8 @@ fn write_jwts(device: &Device, jwts: &JwtSet) -> Result<usize> {
 
 /// Says that all is there. systemd waits for this file.
 fn mark(device: &Device, jwts: &JwtSet, answered: Fingerprint) -> Result<()> {
-    let text = json!({
-        "operator": jwts.operator_claims().subject,
-        "request": answered.to_string(),
-    });
+    let operator = jwts.operator_claims().subject.clone();
+    let text = serde_json::to_string(&Marker { operator, request: answered.to_string() })?;
     let text = format!("{text}\n");
     let marker = device.places.marker();
     if !fs::read(&marker).is_ok_and(|found| found == text.as_bytes()) {
