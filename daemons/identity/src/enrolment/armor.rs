@@ -72,7 +72,8 @@ pub enum ArmorError {
     CutOff(Block),
     /// A line holds something else.
     #[error(
-        "line {line} of the block has `{character}` in it, which leafbox never writes: copy it again, to the last line"
+        "line {line} of the block has `{}` in it, which leafbox never writes: copy it again, to the last line",
+        character.escape_debug()
     )]
     Line {
         /// Counted from the line that begins the block.
