@@ -32,7 +32,7 @@ pub enum Enroll {
 /// Where a box keeps its keys.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceKeys {
-    /// The folder of the box's keys; /var/lib/leafbox-keys where that is there, else <data>/keys
+    /// The folder of the box's keys; /var/lib/leafbox-keys where that is there, else `<data>/keys`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub keys: Option<PathBuf>,
 }
