@@ -73,10 +73,18 @@ impl Device {
 
     /// How the keys that are there are kept; nothing where there are none.
     pub(super) fn vault(&self) -> Result<Option<Vault>> {
+        self.first_key().map(|path| Vault::of(&path)).transpose()
+    }
+
+    /// What protects the keys that are there.
+    pub(super) fn protection(&self) -> Result<&'static str> {
+        self.first_key().map_or(Ok("there are none"), |path| Vault::words(&path))
+    }
+
+    fn first_key(&self) -> Option<PathBuf> {
         let signing =
             self.wanted().into_iter().map(|(account, role)| self.places.signing_key(&account, &role));
-        let mut files = std::iter::once(self.places.jetstream_key()).chain(signing);
-        files.find(|path| path.exists()).map(|path| Vault::of(&path)).transpose()
+        std::iter::once(self.places.jetstream_key()).chain(signing).find(|path| path.exists())
     }
 
     /// Makes what is missing: a key that is there is never replaced.

@@ -38,7 +38,7 @@ pub(super) fn run(settings: Settings, arguments: &cli::EnrollRequest) -> Result<
         0 => say!("  its keys were here already, in {}", root.display()),
         _ => say!("  made {made} keys in {}; they stay there", root.display()),
     }
-    say!("  {}", vault.words());
+    say!("  {}", device.protection()?);
     say!("");
     say!("{}", block.trim_end());
     say!("");

@@ -19,7 +19,7 @@ pub(super) fn run(settings: Settings, keys: &cli::DeviceKeys) -> Result<u8> {
         say!("next: `leafbox enroll request`");
         return Ok(runtime::exit::FAILURE);
     };
-    say!("  keys      {} of {wanted} in {root}; {}", wanted - missing, vault.words());
+    say!("  keys      {} of {wanted} in {root}; {}", wanted - missing, device.protection()?);
     if missing == 0 {
         say!("  request   {}", device.request(vault)?.fingerprint());
     }

@@ -18,6 +18,9 @@ use zeroize::Zeroizing;
 const PROGRAM: &str = "systemd-creds";
 /// Bytes. A plain key of 64 digits is base64 too, of 48; the header of a sealed one alone is longer.
 const SHORTEST_SEALED: usize = 100;
+/// How a sealed file begins that takes no TPM to open: `CRED_AES256_GCM_BY_HOST`, the same for one
+/// user, and `…_BY_NULL` in systemd's creds-util.h.
+const BY_HOST_ALONE: [&str; 3] = ["Whxqht+dQJax1aZeCGLxm", "VbntHThZTUOoMZ0uuzMqx", "BYRp2vb1QySABUnaD46i+"];
 
 /// Whether secrets are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,22 +82,21 @@ impl Vault {
         }
     }
 
-    /// What protects the secrets, said honestly.
-    pub(super) fn words(self) -> &'static str {
-        match self {
+    /// What protects a file, said honestly: by what it was sealed with, since a TPM may have been
+    /// turned on later.
+    pub(super) fn words(path: &Path) -> Result<&'static str> {
+        let text = secret_file::read(path)?;
+        Ok(match Self::of_text(&text) {
             Self::Plain => "plain files, mode 0600: who has the disk has the keys",
-            Self::Sealed if has_tpm() => "sealed by this machine's TPM: the disk alone opens nothing",
+            Self::Sealed if !BY_HOST_ALONE.iter().any(|id| text.starts_with(id)) => {
+                "sealed by this machine's TPM: the disk alone opens nothing"
+            }
             Self::Sealed => {
                 "sealed by a key of this machine, which lies on its own disk: a copy of this folder opens \
-                 nothing, the whole disk does (there is no TPM)"
+                 nothing, the whole disk does (there was no TPM)"
             }
-        }
+        })
     }
-}
-
-fn has_tpm() -> bool {
-    let asked = Command::new(PROGRAM).args(["has-tpm2", "--quiet"]).stdin(Stdio::null()).output();
-    asked.is_ok_and(|output| output.status.success())
 }
 
 /// The name by which systemd knows a file of a folder that it was given as `leafbox`. Signing keys
@@ -169,6 +171,24 @@ mod tests {
         for plain in [seed.as_str(), ours.as_str(), &format!("{digits}\n"), &creds, ""] {
             assert_eq!(Vault::of_text(plain), Vault::Plain);
         }
+    }
+
+    /// A regression test: a TPM that was turned on later was praised for what a key on the disk sealed.
+    #[test]
+    fn what_protects_a_file_is_read_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jetstream.key");
+        for (id, words) in [
+            ("Whxqht+dQJax1aZeCGLxmg", "lies on its own disk"),
+            ("DHzAexF2RZGcSwvqCLwg/g", "by this machine's TPM"),
+            ("k6iUCUh0RJCQyvL8k8q1Uw", "by this machine's TPM"),
+        ] {
+            let sealed = format!("{id}AA{}\n", "QUFB".repeat(60));
+            secret_file::replace(&path, sealed.as_bytes(), 0o600).unwrap();
+            assert!(Vault::words(&path).unwrap().contains(words), "{id}");
+        }
+        secret_file::replace(&path, b"k0", 0o600).unwrap();
+        assert!(Vault::words(&path).unwrap().contains("plain"));
     }
 
     #[test]
