@@ -21,6 +21,7 @@ pub mod drift;
 pub mod example;
 pub mod instance;
 pub mod key_guard;
+pub mod outboxes;
 pub mod ports;
 pub mod problems;
 pub mod reloading;

@@ -1,4 +1,5 @@
-//! Watches the links between leaf and hub, and wakes what sleeps when one comes back.
+//! Watches the links between leaf and hub, wakes what sleeps when one comes back, and on a leaf
+//! answers for its outboxes.
 //!
 //! Mirrors and sources that lost their origin back off for up to two minutes, long after the link
 //! is there again; see `stores::nudge`.
@@ -17,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{converge, session::Session};
+use crate::{converge, outboxes::Outboxes, session::Session};
 
 /// How often the links are looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -64,6 +65,7 @@ pub async fn watch(session: Arc<Session>, pulse: Pulse, stop: CancellationToken)
 async fn work(session: &Session, pulse: &Pulse) -> Result<()> {
     let address = session.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
     let mut waking = Waking { session, until: None, clients: None, asked: Instant::now() };
+    let mut outboxes = Outboxes::default();
     let mut differing = 0;
     let mut before = Links::default();
     let mut polls = interval(POLL);
@@ -75,11 +77,13 @@ async fn work(session: &Session, pulse: &Pulse) -> Result<()> {
             _ = polls.tick() => {
                 // nats-server may be down for a moment: its supervisor says so.
                 let Ok(links) = Monitoring::new(reachable(address)).json::<Links>("/leafz").await else { continue };
+                outboxes.keep(session).await;
                 waking.on(&before, &links).await;
                 before = links;
             }
             () = sleep_until(look) => {
                 look = Instant::now() + LOOK;
+                outboxes.keep(&fresh(session)).await;
                 differing = look_at_stores(session, differing).await;
             }
         }

@@ -161,12 +161,18 @@ fn leaf_role() -> Role {
 }
 
 /// Everything about the stores of this node; of other domains, whether they are there, and where
-/// their outboxes deliver to the hub.
+/// their outboxes deliver to the hub, for which a leaf answers.
 fn apply_role() -> Role {
     Role {
         description: Some("leafbox applying stores".into()),
-        publish: subjects(&["$JS.API.>", "$JS.*.API.INFO", "$JS.*.API.CONSUMER.INFO.*.leafbox-hub"]),
-        subscribe: subjects(&["_INBOX.>"]),
+        publish: subjects(&[
+            "$JS.API.>",
+            "$JS.*.API.INFO",
+            "$JS.*.API.CONSUMER.INFO.*.leafbox-hub",
+            // Where a source of the hub waits for the answer to a reset of its outbox.
+            "$JSC.R.>",
+        ]),
+        subscribe: subjects(&["_INBOX.>", "$JS.leafbox.*.CONSUMER.RESET.*.leafbox-hub"]),
         ..Role::default()
     }
 }

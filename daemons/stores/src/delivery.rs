@@ -21,12 +21,19 @@ use crate::wire::Config;
 
 /// Under `$JS`, which no stream may capture.
 const PREFIX: &str = "$JS.S.leafbox.";
+/// The same for requests.
+pub(crate) const API_PREFIX: &str = "$JS.leafbox.";
 /// Tokens of a stem.
 const STEM_TOKENS: usize = 6;
 
 /// What all subjects of a leaf's outbox begin with.
 pub(crate) fn stem_of(leaf: &str, stream: &str) -> String {
     format!("{PREFIX}{leaf}.{HUB_DOMAIN}.{stream}")
+}
+
+/// Where the hub asks a leaf's leafbox instead of its nats-server; see [`crate::resets`].
+pub(crate) fn api_of(leaf: &str) -> String {
+    format!("{API_PREFIX}{leaf}")
 }
 
 /// The stem of a subject; what is no outbox's is its own.

@@ -22,6 +22,17 @@ pub enum Error {
         #[source]
         source: async_nats::client::RequestError,
     },
+    /// A subscription could not be made.
+    #[error("cannot listen on `{subject}` in account `{account}`: is the connection closed?")]
+    Subscribe {
+        /// The account.
+        account: Name,
+        /// What was to be listened to.
+        subject: String,
+        /// What the client met.
+        #[source]
+        source: async_nats::client::SubscribeError,
+    },
     /// JetStream refused the request.
     #[error("`{subject}` in account `{account}` was refused: {description} (JetStream error {err_code}){}", remedy_text(*.err_code))]
     Refused {

@@ -16,6 +16,7 @@ pub mod nudge;
 pub mod plan;
 pub mod prune;
 pub mod refusal;
+pub mod resets;
 pub mod status;
 pub mod wire;
 
@@ -31,4 +32,5 @@ pub use error::Error;
 pub use nudge::{Nudge, nudge};
 pub use plan::{Action, Clients, Item, ItemKind, Plan, plan};
 pub use prune::{Pruned, prune};
+pub use resets::{accounts_with_outboxes, answer_resets};
 pub use status::{StoreStatus, status};

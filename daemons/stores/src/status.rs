@@ -9,6 +9,7 @@ use settings::{Fleet, Name, Node};
 
 use crate::{
     api::{Api, StreamInfo, Upstream},
+    delivery,
     desired::{DesiredAccount, DesiredStore, StoreKind, desired},
     error::Error,
     plan::{Clients, Failure},
@@ -153,7 +154,8 @@ fn origin(upstream: &Upstream, sources: Option<&Vec<Value>>) -> Origin {
     }
 }
 
-/// The domain in `$JS.<domain>.API`.
+/// The domain in `$JS.<domain>.API`, or of an outbox.
 pub(crate) fn domain(api: &str) -> Option<&str> {
-    api.strip_prefix("$JS.")?.strip_suffix(".API")
+    let outbox = api.strip_prefix(delivery::API_PREFIX);
+    outbox.or_else(|| api.strip_prefix("$JS.")?.strip_suffix(".API"))
 }

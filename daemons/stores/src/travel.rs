@@ -72,9 +72,12 @@ pub(crate) struct Bucket {
     pub base: Stream,
 }
 
+/// The consumer by which the hub empties an outbox.
+pub(crate) const EMPTIED_BY: &str = "leafbox-hub";
+
 /// The consumer on a leaf's outbox and the stem of the subject on which it delivers to the hub.
 fn emptying(stream: &str, leaf: &str) -> Emptying {
-    Emptying { consumer: format!("leafbox-{HUB_DOMAIN}"), deliver_subject: delivery::stem_of(leaf, stream) }
+    Emptying { consumer: EMPTIED_BY.to_owned(), deliver_subject: delivery::stem_of(leaf, stream) }
 }
 
 /// How a declared stream stands on this node; `None` when it does not exist here.

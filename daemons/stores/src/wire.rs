@@ -15,6 +15,8 @@ use settings::{
 };
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
+use crate::delivery;
+
 /// A JSON object of the JetStream API.
 pub type Config = Map<String, Value>;
 
@@ -179,11 +181,12 @@ pub fn feed(stream: &str, domain: &str, filter: Option<&str>) -> Value {
     json!({ "name": stream, "external": { "api": api_prefix(domain) }, "filter_subject": filter })
 }
 
-/// A source in another domain that is read through a consumer made there.
+/// A source in another domain that is read through a consumer made there, which is reset by way of the
+/// leafbox there.
 pub fn consumer_feed(stream: &str, domain: &str, consumer: &str, deliver_subject: &str) -> Value {
     json!({
         "name": stream,
-        "external": { "api": api_prefix(domain) },
+        "external": { "api": delivery::api_of(domain) },
         "consumer": { "name": consumer, "deliver_subject": deliver_subject },
     })
 }

@@ -10,6 +10,7 @@ mod nudging;
 mod proxy;
 mod pruning;
 mod refusing;
+mod resets;
 mod servers;
 mod speed;
 mod travelling;

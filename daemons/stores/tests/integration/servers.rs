@@ -80,6 +80,11 @@ impl Site {
             let client = connect(site.bound.client.unwrap(), account).await;
             site.clients.insert(name(account), client);
         }
+        // As the leaf's leafbox does.
+        for account in stores::accounts_with_outboxes(fleet, &site.node) {
+            let (node, client) = (site.node.clone(), site.clients[&account].clone());
+            tokio::spawn(async move { stores::answer_resets(&node, &account, &client).await.unwrap() });
+        }
         site
     }
 
