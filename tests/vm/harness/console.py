@@ -39,18 +39,22 @@ class Line:
 
     def wait(self, found, what, seconds):
         """Waits until `found(received)` is true and returns that."""
+        seconds *= host.PATIENCE
         deadline = time.monotonic() + seconds
         with self.arrived:
             while not (result := found(self.received)):
                 left = deadline - time.monotonic()
                 if self.closed or left <= 0 or not self.arrived.wait(min(left, 5)) and not self.machine.alive():
-                    reason = "qemu ended" if self.closed or not self.machine.alive() else f"not within {seconds} s"
+                    reason = "qemu ended" if self.closed or not self.machine.alive() else f"not within {seconds:.0f} s"
                     raise Failed(f"{self.machine.name}: {what}: {reason}")
         return result
 
     def send(self, data):
         """Writes all of it."""
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise Failed(f"{self.machine.name}: qemu ended") from error
 
 
 class Console(Line):
@@ -85,7 +89,7 @@ class Shell(Line):
         """Runs a bash script; returns its exit status and what it printed on both outputs."""
         self.count += 1
         call = f"c{self.count}"
-        self.send(f"{call} {seconds} {base64.b64encode(script.encode()).decode()}\n".encode())
+        self.send(f"{call} {seconds * host.PATIENCE} {base64.b64encode(script.encode()).decode()}\n".encode())
         answer = re.compile(rf"^{call} (\d+) (\S*)\n".encode(), re.MULTILINE)
         match = self.wait(answer.search, f"no answer to `{brief(script)}`", seconds + 30)
         with self.arrived:

@@ -16,9 +16,8 @@ class Lab:
     def __init__(self):
         host.need_tools()
         host.WORK.mkdir(parents=True, exist_ok=True)
-        self.folder = host.WORK / "run"
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
+        # Two runs at once do not meet.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=host.WORK))
         self.binaries = host.binaries()
         self.image = image.base()
         self.accelerator = host.accelerator(self.image.kernel, self.image.initrd)
@@ -97,7 +96,7 @@ class Lab:
         """Prints what the machines' journals say last: the reason of a failure is mostly there."""
         for machine in self.machines.values():
             if not machine.alive():
-                print(f"        {machine.name}: {machine.complaint()}", machine.console.text()[-1500:], sep="\n        ")
+                print(f"        {machine.name}: {machine.complaint()}", *machine.console.text()[-3000:].splitlines(), sep="\n        ")
                 continue
             try:
                 _, text = machine.run("systemctl --no-pager --failed; journalctl --no-pager -o short-monotonic -n 60", 30)

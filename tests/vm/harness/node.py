@@ -3,7 +3,7 @@
 import json
 
 UNITS = ["leafbox-nats", "leafbox-apply", "leafbox-uplink", "leafbox-health"]
-READY_SECONDS = 400
+READY_SECONDS = 180
 LEAFBOX = "export LEAFBOX_CONFIG=/etc/leafbox/node.toml; "
 
 

@@ -1,5 +1,6 @@
 """One virtual machine: its qemu process, its way in and out, its end."""
 
+import base64
 import ctypes
 import json
 import os
@@ -11,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import console
+from . import console, host
 from .console import Failed
 
-BOOT_SECONDS = 400
+BOOT_SECONDS = 180
 
 
 class Machine:
@@ -87,19 +88,19 @@ class Machine:
 
     def until(self, script, seconds, what=None):
         """Runs a script again and again until it succeeds; returns its output."""
+        seconds *= host.PATIENCE
         deadline = time.monotonic() + seconds
         while True:
             status, output = self.run(script)
             if status == 0:
                 return output.rstrip("\n")
             if time.monotonic() > deadline:
-                raise Failed(f"{self.name}: {what or console.brief(script)}: not within {seconds} s: "
+                raise Failed(f"{self.name}: {what or console.brief(script)}: not within {seconds:.0f} s: "
                              f"{output.strip()[-600:]}")
             time.sleep(0.2)
 
     def put(self, path, data, mode=0o644):
         """Writes a file in the machine."""
-        import base64
         text = base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
         self.sh(f"install -D -m {mode:o} /dev/stdin '{path}' < <(base64 -d <<<'{text}')")
 
