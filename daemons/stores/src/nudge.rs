@@ -12,7 +12,7 @@
 //! off a link across which someone subscribes to `$JS.hub.API`.)
 //!
 //! A source of an outbox also begins anew when the outbox delivers elsewhere than the source listens:
-//! a new one always does, see [`crate::delivery`]. The heartbeats that the source lacks show it.
+//! a new one always does, see `delivery.rs`. The heartbeats that the source lacks show it.
 //!
 //! Taking out and putting back are two writes, and any hub node may be at it, or end between them.
 //! So what is put back is what is declared, never what was read; the first write already bears the
