@@ -1,6 +1,7 @@
 """docs/hardening.md: how exposed each unit is, as systemd says itself on a booted machine."""
 
 import json
+import re
 
 from . import host
 
@@ -19,11 +20,21 @@ what stands here, or when this page is not what it found; `tests/vm/run --update
 REST = """
 ## What is left, and why
 
-What systemd counts against the units, with its weight:
-
-| unit | left open | weight |
-|---|---|---|
+| unit | what systemd counts | weight | why |
+|---|---|---|---|
 """
+WHY = {
+    "PrivateNetwork=": "NATS is spoken over TCP",
+    "RestrictAddressFamilies=~AF_(INET|INET6)": "NATS is spoken over TCP",
+    "RestrictAddressFamilies=~AF_UNIX": "sd_notify and the journal",
+    "RestrictAddressFamilies=~AF_NETLINK": "a hub tells clients the addresses of its interfaces",
+    "IPAddressDeny=": "clients, and the way between leaf and hub; localhost alone where that is enough",
+    "DeviceAllow=": "/dev/null and its like, and for the enrolment the TPM",
+    "PrivateDevices=": "the TPM",
+    "RootDirectory=/RootImage=": "a root of its own holds nothing that ProtectSystem does not close",
+    "NotifyAccess=": "a child tells systemd how nats-server is",
+    "User=/DynamicUser=": "it seals keys for the units, which only root can",
+}
 
 
 def open_rows(rows):
@@ -63,9 +74,10 @@ def measure_files(machine, folder, units):
     """Rates unit files that are not loaded."""
     found = {}
     for unit in units:
-        text = machine.sh(f"systemd-analyze security --no-pager --offline=yes --json=short {folder}/{unit}")
-        overall = machine.sh(f"systemd-analyze security --no-pager --offline=yes {folder}/{unit} | tail -1")
-        found[unit] = (float(overall.rsplit(":", 1)[1].split()[0]), open_rows(json.loads(text)))
+        rate = f"systemd-analyze security --no-pager --offline=yes {folder}/{unit}"
+        rows = json.loads(machine.sh(f"{rate} --json=short"))
+        overall = re.search(r"Overall exposure level for \S+: ([0-9.]+)", machine.sh(rate))
+        found[unit] = (float(overall.group(1)), open_rows(rows))
     return found
 
 
@@ -80,7 +92,7 @@ def render(version, roles):
     for unit in units:
         rated = next(roles[role][unit] for role in ("hub", "leaf") if unit in roles[role])
         for weight, name in rated[1]:
-            page += f"| {unit} | {name} | {weight} |\n"
+            page += f"| {unit} | {name.replace('|', chr(92) + '|')} | {weight} | {WHY.get(name, '')} |\n"
     return page
 
 

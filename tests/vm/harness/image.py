@@ -78,7 +78,7 @@ def bootstrap(tar):
     command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in EXCLUDED]
     command += [f"--customize-hook=tar -C '{GUEST}' --owner=0 --group=0 -c . | tar -x -C \"$1\"",
                 "--customize-hook=chroot \"$1\" systemctl mask " + " ".join(MASKED),
-                "--customize-hook=chroot \"$1\" systemctl enable leafbox-vm-shell.service systemd-networkd.service",
+                "--customize-hook=chroot \"$1\" systemctl enable vm-shell.service systemd-networkd.service",
                 "--customize-hook=rm -f \"$1/etc/hostname\" \"$1/etc/resolv.conf\"",
                 host.SUITE, str(tar), host.mirror()]
     log = tar.with_suffix(".log")

@@ -99,7 +99,7 @@ class Lab:
                 print(f"        {machine.name}: {machine.complaint()}", *machine.console.text()[-3000:].splitlines(), sep="\n        ")
                 continue
             try:
-                _, text = machine.run("systemctl --no-pager --failed; journalctl --no-pager -o short-monotonic -n 60", 30)
+                _, text = machine.run("systemctl --no-pager --failed; journalctl --no-pager -o short-monotonic -n 25", 30)
             except console.Failed as error:
                 text = f"{error}\n{machine.console.text()[-3000:]}"
             print(f"        {machine.name}:", *text.splitlines(), sep="\n        ", flush=True)

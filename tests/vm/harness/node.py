@@ -34,11 +34,11 @@ def start_load(machine, subject, creds="/root/till.creds", **options):
                f"{words} >/run/{subject}.json 2>/run/{subject}.err </dev/null & echo $! >/run/{subject}.pid")
 
 
-def progress(machine, subject, count=20):
+def progress(machine, subject, count=20, seconds=180):
     """Waits until the load in the background has so many more acknowledgements."""
     acked = f"$(cat /run/{subject}.acked 2>/dev/null | wc -l)"
     before = int(machine.sh(f"echo {acked}"))
-    machine.until(f"[ {acked} -ge {before + count} ]", 180, f"{count} more acknowledgements of {subject}")
+    machine.until(f"[ {acked} -ge {before + count} ]", seconds, f"{count} more acknowledgements of {subject}")
 
 
 def end_load(machine, subject):

@@ -35,9 +35,9 @@ def wrong_key(leaf, check):
 def readable_credential(leaf, check):
     """A credential that others can read: refused where leafbox itself opens it. systemd hands out
     copies, so under systemd it is the files in the data directory of `leafbox run` that count."""
-    leaf.sh(f"install -d -m 700 /root/world/keys; cp {KEYS}/nats/* /root/world/keys/; "
-            "chmod 644 /root/world/keys/jetstream.key; cp /etc/leafbox/*.toml /root/world/; "
-            "cp -r /var/lib/leafbox/jwts /root/world/jwts; sed -i 's|^data = .*|data = \".\"|' /root/world/node.toml")
+    leaf.sh(f"install -d -m 700 /root/world/data/keys; cp {KEYS}/nats/* /root/world/data/keys/; "
+            "chmod 644 /root/world/data/keys/jetstream.key; cp /etc/leafbox/*.toml /root/world/; "
+            "cp -r /var/lib/leafbox/jwts /root/world/data/; sed -i 's|^data = .*|data = \"data\"|' /root/world/node.toml")
     code, text = leaf.run("cd /root/world && LEAFBOX_NATS_SERVER=/usr/bin/nats-server timeout 60 "
                           "leafbox --config node.toml run 2>&1")
     check.ok(code not in (0, 124) and "chmod 600" in text and "jetstream.key" in text,
@@ -46,11 +46,11 @@ def readable_credential(leaf, check):
 
 
 def missing_credential(leaf, check):
-    """A credential that the operator never gave."""
-    leaf.sh(f"systemctl stop leafbox-nats; mv {KEYS}/nats/leaf-SHOP.creds /root/")
+    """Without its key the store must not be opened at all."""
+    leaf.sh(f"systemctl stop leafbox-nats; mv {KEYS}/nats/jetstream.key /root/")
     text = refused(leaf, "leafbox-nats")
-    check.ok("leaf-SHOP.creds" in text, "a missing credential is named", text)
-    leaf.sh(f"systemctl stop leafbox-nats; mv /root/leaf-SHOP.creds {KEYS}/nats/")
+    check.ok("jetstream.key" in text, "a missing credential is named", text)
+    leaf.sh(f"systemctl stop leafbox-nats; mv /root/jetstream.key {KEYS}/nats/")
 
 
 def bad_option(leaf, check):
