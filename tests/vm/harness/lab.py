@@ -73,7 +73,8 @@ class Lab:
             if path.is_file() and (name.startswith("data/keys/") or name.startswith("data/jwts/")
                                    or name in ("fleet.toml", "node.toml")):
                 hub.put(f"/root/operator/{name}", path.read_bytes(), 0o600)
-                hub.folder(f"/root/operator/{pathlib.Path(name).parent}", 0o700)
+                for folder in list(pathlib.Path(name).parents)[:-1]:
+                    hub.folder(f"/root/operator/{folder}", 0o700)
         leaf = seed.card(seed.node("leaf", self.binaries), ADDRESSES["leaf"])
         leaf.put("/etc/hosts", f"127.0.0.1 localhost\n{ADDRESSES['hub'].split('/')[0]} {operator.HUB}\n")
         leaf.put("/etc/ssl/certs/ca-certificates.crt", certificates["ca.crt"])

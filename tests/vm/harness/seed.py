@@ -90,8 +90,9 @@ def enrolled_beforehand(seed, role, operator):
             seed.put(f"{KEYS}/{folder}/{path.name}", path.read_bytes(), 0o600)
     for unit, folder in (("nats", "nats"), ("apply", "apply"), ("uplink", "apply"), ("health", "health")):
         seed.put(f"/etc/systemd/system/leafbox-{unit}.service.d/plain.conf",
-                 "[Service]\nLoadCredentialEncrypted=\n"
-                 f"LoadCredential=leafbox:/{KEYS}/{folder}\n")
+                 # Takes the place of the sealed one, which has the same name. An empty assignment would
+                 # forget every credential of the unit, the hub's certificate too.
+                 f"[Service]\nLoadCredential=leafbox:/{KEYS}/{folder}\n")
     for path in operator.jwts():
         seed.put(f"/var/lib/leafbox/jwts/{path.name}", path.read_bytes())
     seed.put(f"/{KEYS}/enrolled", "{}\n", 0o600)
