@@ -71,6 +71,17 @@ let
   files = lib.mapAttrsToList (_: file: file.source) (
     lib.filterAttrs (name: _: lib.hasPrefix "leafbox/" name) config.environment.etc
   );
+
+  # What works on nats-server's stores, and goes when it goes.
+  beside = {
+    wantedBy = [ "leafbox.target" ];
+    requires = [ "leafbox-nats.service" ];
+    after = [ "leafbox-nats.service" ];
+    restartTriggers = files;
+    inherit environment;
+    unitConfig = unit;
+  };
+  clientService = service // small // lib.optionalAttrs clientOnLoopback hardening.loopback;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -174,45 +185,25 @@ in
         };
     };
 
-    systemd.services.leafbox-apply = {
+    systemd.services.leafbox-apply = beside // {
       description = "accounts and stores of the leafbox node as declared";
-      wantedBy = [ "leafbox.target" ];
-      requires = [ "leafbox-nats.service" ];
-      after = [ "leafbox-nats.service" ];
-      restartTriggers = files;
-      inherit environment;
-      unitConfig = unit;
-      serviceConfig =
-        service
-        // small
-        // lib.optionalAttrs clientOnLoopback hardening.loopback
-        // {
-          Type = "oneshot";
-          RemainAfterExit = true;
-          ExecStart = "${leafbox} unit apply";
-          RestartSec = "5s";
-          RestartMaxDelaySec = "5min";
-          TimeoutStartSec = "10min";
-        };
+      serviceConfig = clientService // {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${leafbox} unit apply";
+        RestartSec = "5s";
+        RestartMaxDelaySec = "5min";
+        TimeoutStartSec = "10min";
+      };
     };
 
-    systemd.services.leafbox-uplink = {
+    systemd.services.leafbox-uplink = beside // {
       description = "uplink watch of the leafbox node";
-      wantedBy = [ "leafbox.target" ];
-      requires = [ "leafbox-nats.service" ];
-      after = [ "leafbox-nats.service" ];
-      restartTriggers = files;
-      inherit environment;
-      unitConfig = unit;
-      serviceConfig =
-        service
-        // small
-        // lib.optionalAttrs clientOnLoopback hardening.loopback
-        // {
-          Type = "notify";
-          ExecStart = "${leafbox} unit uplink";
-          WatchdogSec = "1min";
-        };
+      serviceConfig = clientService // {
+        Type = "notify";
+        ExecStart = "${leafbox} unit uplink";
+        WatchdogSec = "1min";
+      };
     };
 
     systemd.services.leafbox-health = lib.mkIf listeners.runsHealth {

@@ -6,40 +6,19 @@
   ...
 }:
 let
-  fleet = ../../hosts/fleet.toml;
-  keys = import ./parts/keys.nix {
-    inherit
-      fleet
-      leafbox
-      nats-server
-      pkgs
-      ;
-    operator = "edge-minipc";
-    nodes.edge-pi = "leaf";
-  };
+  edge = import ./parts/edge-pi.nix { inherit leafbox nats-server pkgs; };
 in
 {
   name = "leafbox-leaf-offline";
 
-  nodes.edge-pi =
-    { lib, ... }:
-    {
-      imports = [
-        (import ./parts/node.nix {
-          inherit keys;
-          name = "edge-pi";
-          role = "leaf";
-        })
-      ];
-      virtualisation.vlans = [ ];
-      services.leafbox = {
-        fleet = lib.importTOML fleet;
-        settings.uplink.urls = [ "tls://hub-1.example.net:7422" ];
-      };
-    };
+  nodes.edge-pi = {
+    imports = [ edge.node ];
+    virtualisation.vlans = [ ];
+    services.leafbox.settings.uplink.urls = [ "tls://hub-1.example.net:7422" ];
+  };
 
   testScript = ''
-    ${import ./parts/steps.nix { inherit keys; }}
+    ${edge.steps}
 
     edge_pi.start()
     wait_ready(edge_pi)

@@ -6,36 +6,15 @@
   ...
 }:
 let
-  fleet = ../../hosts/fleet.toml;
-  keys = import ./parts/keys.nix {
-    inherit
-      fleet
-      leafbox
-      nats-server
-      pkgs
-      ;
-    operator = "edge-minipc";
-    nodes.edge-pi = "leaf";
-  };
+  edge = import ./parts/edge-pi.nix { inherit leafbox nats-server pkgs; };
 in
 {
   name = "leafbox-refused";
 
-  nodes.edge-pi =
-    { lib, ... }:
-    {
-      imports = [
-        (import ./parts/node.nix {
-          inherit keys;
-          name = "edge-pi";
-          role = "leaf";
-        })
-      ];
-      services.leafbox.fleet = lib.importTOML fleet;
-    };
+  nodes.edge-pi = edge.node;
 
   testScript = ''
-    ${import ./parts/steps.nix { inherit keys; }}
+    ${edge.steps}
 
     edge_pi.start()
     wait_ready(edge_pi)

@@ -9,46 +9,27 @@
   ...
 }:
 let
-  fleet = ../../hosts/fleet.toml;
-  keys = import ./parts/keys.nix {
-    inherit
-      fleet
-      leafbox
-      nats-server
-      pkgs
-      ;
-    operator = "edge-minipc";
-    nodes.edge-pi = "leaf";
-  };
+  edge = import ./parts/edge-pi.nix { inherit leafbox nats-server pkgs; };
 in
 {
   name = "leafbox-upgrade";
 
-  nodes.edge-pi =
-    { lib, ... }:
-    {
-      imports = [
-        (import ./parts/node.nix {
-          inherit keys;
-          name = "edge-pi";
-          role = "leaf";
-        })
-      ];
-      services.leafbox.fleet = lib.importTOML fleet;
+  nodes.edge-pi = {
+    imports = [ edge.node ];
 
-      specialisation = {
-        # A stream more, which apply makes, and a limit that nats-server reloads.
-        reloaded.configuration.services.leafbox = {
-          fleet.accounts.SHOP.streams.RETURNS = {
-            subjects = [ "returns.>" ];
-            max_bytes = "16MiB";
-          };
-          settings.nats.max_connections = 100;
+    specialisation = {
+      # A stream more, which apply makes, and a limit that nats-server reloads.
+      reloaded.configuration.services.leafbox = {
+        fleet.accounts.SHOP.streams.RETURNS = {
+          subjects = [ "returns.>" ];
+          max_bytes = "16MiB";
         };
-        # A listener moves, which only a restart does.
-        restarted.configuration.services.leafbox.settings.nats.websocket = "127.0.0.1:9333";
+        settings.nats.max_connections = 100;
       };
+      # A listener moves, which only a restart does.
+      restarted.configuration.services.leafbox.settings.nats.websocket = "127.0.0.1:9333";
     };
+  };
 
   testScript =
     { nodes, ... }:
@@ -56,7 +37,7 @@ in
       base = nodes.edge-pi.system.build.toplevel;
     in
     ''
-      ${import ./parts/steps.nix { inherit keys; }}
+      ${edge.steps}
 
 
       def switch(generation):
