@@ -20,7 +20,7 @@ what stands here, or when this page is not what it found; `tests/vm/run --update
 REST = """
 ## What is left, and why
 
-| unit | what systemd counts | weight | why |
+| unit, on a hub | what systemd counts | weight | why |
 |---|---|---|---|
 """
 WHY = {
@@ -98,11 +98,9 @@ def render(version, roles):
 
 def risen(known, roles):
     """Units that are more exposed than the page says."""
-    for line in known.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) != 4 or not cells[0].endswith(".service"):
-            continue
-        for role, was in zip(("leaf", "hub"), cells[1:3]):
-            now = roles[role].get(cells[0], (0, []))[0]
+    row = re.compile(r"^\| (\S+\.service) \| ([0-9.]+|-) \| ([0-9.]+|-) \|", re.MULTILINE)
+    for unit, *before in row.findall(known):
+        for role, was in zip(("leaf", "hub"), before):
+            now = roles[role].get(unit, (0, []))[0]
             if was != "-" and now > float(was):
-                yield role, cells[0], was, now
+                yield role, unit, was, now
