@@ -348,6 +348,9 @@ pub struct NatsPulse {
     /// Its monitoring listener
     #[arg(long, value_name = "ADDRESS")]
     pub monitoring: std::net::SocketAddr,
+    /// The folder that holds its stores
+    #[arg(long = "stores", value_name = "DIR")]
+    pub stores: PathBuf,
     /// It is one of several hub nodes: ready when it listens, since it is healthy only with the others
     #[arg(long)]
     pub clustered: bool,

@@ -29,6 +29,11 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// Has systemd's watchdog act at once: the service is alive, and does its work no more.
+pub fn restart_me() {
+    tell(&[NotifyState::WatchdogTrigger]);
+}
+
 /// Asks systemd to wait longer than its own deadline for a start that goes on: this long from now.
 pub fn extend_start(by: Duration) {
     tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(by.as_micros()).unwrap_or(u32::MAX))]);

@@ -88,6 +88,7 @@ fn start_pulse(session: &Session) -> Result<()> {
     let mut command = Command::new(program);
     command.args(["unit", "nats-pulse", "--server"]).arg(std::process::id().to_string());
     command.arg("--monitoring").arg(reachable(monitoring).to_string());
+    command.arg("--stores").arg(session.data.root());
     if session.settings.is_clustered() {
         command.arg("--clustered");
     }

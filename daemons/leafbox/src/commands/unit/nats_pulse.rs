@@ -5,17 +5,22 @@
 //!   say what is wrong: no restart would mend it.
 //! - `WATCHDOG=1` whenever monitoring answers at all, whatever it answers: a hung server does not,
 //!   and one that is not healthy is not to be killed for it.
+//! - `WATCHDOG=trigger` when a write has failed and there is room now: nats-server then writes no more
+//!   to that stream until it is started again, and nobody may be at the box to do it.
 //! - `STATUS=` for `systemctl status`.
 //! - `EXTEND_TIMEOUT_USEC=` while it answers and recovers its stores: the start of a full disk takes
 //!   minutes, and to be killed for it would begin anew.
 //!
 //! It ends with nats-server. It has no connection to NATS and no credentials of its own.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use nix::{sys::signal::Signal, unistd::getppid};
-use runtime::{Backoff, Monitoring, MonitoringError, notify};
+use runtime::{Backoff, Disk, Monitoring, MonitoringError, notify};
 use serde::Deserialize;
 
 use crate::{cli::NatsPulse, confinement};
@@ -30,6 +35,12 @@ const LONGEST_POLL: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(5);
 /// How often the status line is made anew.
 const STATUS: Duration = Duration::from_secs(30);
+/// Bytes that must be free before a server whose write failed is started again: some blocks of its
+/// stores.
+const ROOM: u64 = 64 << 20;
+/// How long a server runs at least before it is started again for a failed write, which a broken
+/// disk would have fail again.
+const SPACING: Duration = Duration::from_secs(60);
 /// nats-server listens: the cheapest question that it answers.
 const LISTENS: &str = "/healthz?js-server-only=true";
 
@@ -39,6 +50,7 @@ pub(super) fn run(arguments: &NatsPulse) -> Result<()> {
     let pulse = Pulse {
         server: arguments.server,
         monitoring: Monitoring::new(arguments.monitoring),
+        stores: arguments.stores.clone(),
         clustered: arguments.clustered,
         told: String::new(),
     };
@@ -48,6 +60,7 @@ pub(super) fn run(arguments: &NatsPulse) -> Result<()> {
 struct Pulse {
     server: i32,
     monitoring: Monitoring,
+    stores: PathBuf,
     clustered: bool,
     told: String,
 }
@@ -73,14 +86,22 @@ impl Pulse {
         self.until_ready().await;
         let beat = notify::watchdog_limit().map_or(BEAT, |limit| (limit / 4).min(BEAT));
         let monitoring = self.monitoring.within(beat);
-        let mut next_status = Instant::now();
+        let started = Instant::now();
+        let mut next_status = started;
         while self.is_child() {
             let asked = Instant::now();
             match monitoring.get(LISTENS).await {
                 Ok(_) => {
                     notify::alive();
                     if asked >= next_status {
-                        let status = self.describe().await;
+                        let health = self.health().await;
+                        if started.elapsed() >= SPACING && self.writes_no_more(&health) {
+                            tracing::warn!(
+                                "a write failed, there is room now, and nats-server goes on only after a restart: restarting it"
+                            );
+                            notify::restart_me();
+                        }
+                        let status = self.describe(health).await;
                         self.tell(status);
                         next_status = asked + STATUS;
                     }
@@ -137,9 +158,15 @@ impl Pulse {
         }
     }
 
+    /// Whether a restart would mend what it lacks.
+    fn writes_no_more(&self, health: &Health) -> bool {
+        let (Health::Listening(lacks) | Health::Starting(lacks)) = health else { return false };
+        is_write_error(lacks) && Disk::of(&self.stores).is_ok_and(|disk| disk.available >= ROOM)
+    }
+
     /// What `systemctl status` shows of a server that answers.
-    async fn describe(&self) -> String {
-        match self.health().await {
+    async fn describe(&self, health: Health) -> String {
+        match health {
             Health::Healthy => match self.monitoring.json::<Varz>("/varz").await {
                 Ok(varz) => varz.describe(),
                 Err(error) => error.to_string(),
@@ -167,6 +194,11 @@ impl Pulse {
 #[derive(Deserialize)]
 struct Healthz {
     error: String,
+}
+
+/// As nats-server tells it of a stream, a consumer or the cluster (`healthz`, monitor.go).
+fn is_write_error(lacks: &str) -> bool {
+    lacks.contains("write error")
 }
 
 fn reason(body: &str) -> String {
@@ -209,5 +241,19 @@ impl Varz {
             text += &format!(", {} of {} MiB stored", mib(used.storage), mib(limits.max_storage));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_is_told_from_what_a_restart_does_not_mend() {
+        let full = r#"{"status":"unavailable","error":"JetStream stream 'A > KV_x' write error: write x.blk: no space left on device"}"#;
+        assert!(is_write_error(&reason(full)));
+        let recovering =
+            r#"{"status":"unavailable","error":"JetStream has not established contact with a meta leader"}"#;
+        assert!(!is_write_error(&reason(recovering)));
     }
 }
