@@ -98,7 +98,7 @@ def binaries():
         subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "leafbox", "-p", "health"],
                        cwd=ROOT, check=True)
         folder = TARGET / "release"
-    found = {name: Path(folder) / name for name in ("leafbox", "leafbox-health")}
+    found = {name: Path(folder).resolve() / name for name in ("leafbox", "leafbox-health")}
     found["nats-server"] = nats_server(found["leafbox"])
     return found
 
