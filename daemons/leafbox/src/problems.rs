@@ -4,7 +4,7 @@ use std::fmt;
 
 use identity::JwtSetError;
 use settings::Problems;
-use supervisor::LocateError;
+use supervisor::{LocateError, Unusable};
 
 /// What is wrong with node.toml and fleet.toml, all of it.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ macro_rules! contradiction {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let stays = error.is::<BadConfig>()
         || error.is::<Contradiction>()
-        || matches!(error.downcast_ref(), Some(LocateError::Explicit { .. }))
+        // One that only failed this time, as it does for want of memory, may run the next.
+        || matches!(error.downcast_ref(), Some(LocateError::Explicit { reason, .. }) if !matches!(reason, Unusable::Failed { .. }))
         || matches!(error.downcast_ref(), Some(JwtSetError::TwoOperators { .. }));
     if stays { runtime::exit::BAD_CONFIG } else { runtime::exit::FAILURE }
 }

@@ -104,6 +104,14 @@ pub enum Unusable {
     /// It did not run.
     #[error("it does not run: {0}")]
     DoesNotRun(#[source] io::Error),
+    /// It ended before it answered, which may be for want of memory.
+    #[error("`--version` ended with {status}: {said}")]
+    Failed {
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it said first.
+        said: String,
+    },
     /// It ran, but did not answer like nats-server.
     #[error("`--version` did not print a nats-server version but `{0}`")]
     NotNatsServer(String),
@@ -164,11 +172,16 @@ fn find_on_path(locate: &Locate, tried: &mut Vec<Tried>) -> Option<Binary> {
 
 fn inspect(path: &Path) -> Result<Binary, Unusable> {
     let output = Command::new(path).arg("--version").output().map_err(Unusable::DoesNotRun)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let first = text.lines().next().unwrap_or_default().trim();
+    let first_of = |text: &[u8]| -> String {
+        let text = String::from_utf8_lossy(text);
+        text.lines().next().unwrap_or_default().trim().chars().take(80).collect()
+    };
+    let first = first_of(&output.stdout);
+    if first.is_empty() && !output.status.success() {
+        return Err(Unusable::Failed { status: output.status, said: first_of(&output.stderr) });
+    }
     let version = first.strip_prefix("nats-server: v").and_then(|version| version.parse::<Version>().ok());
-    let version =
-        version.ok_or_else(|| Unusable::NotNatsServer(first.chars().take(80).collect::<String>()))?;
+    let version = version.ok_or(Unusable::NotNatsServer(first))?;
     if version < OLDEST_VERSION {
         return Err(Unusable::TooOld(version));
     }

@@ -16,7 +16,7 @@ mod rundir;
 pub mod supervise;
 pub mod testing;
 
-pub use binary::{Binary, Locate, LocateError, default_cache, find_or_get};
+pub use binary::{Binary, Locate, LocateError, Unusable, default_cache, find_or_get};
 pub use daemons::Daemons;
 pub use log::LogSink;
 pub use process::{Addresses, Launch, NatsServer, Replacement, StartError};
