@@ -13,8 +13,6 @@ use crate::{
     wire::{Config, api_prefix},
 };
 
-/// How long a request is repeated while a cluster elects its leaders: an election takes up to 10 s.
-const PATIENCE: Duration = Duration::from_secs(12);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The JetStream API of one account, on this node or in another domain.
@@ -141,17 +139,19 @@ impl<'a> Api<'a> {
         serde_json::from_value(answer).map_err(broken)
     }
 
-    /// One request, repeated while the cluster has no leader. Only for what is the same when it
+    /// One request, repeated while what refuses it passes by itself. Only for what is the same when it
     /// happens twice.
     pub(crate) async fn ask_patiently<T: DeserializeOwned>(
         &self,
         subject: &str,
         body: &Value,
     ) -> Result<T, Error> {
-        let deadline = Instant::now() + PATIENCE;
+        let asked = Instant::now();
         loop {
             match self.ask(subject, body).await {
-                Err(error) if error.is_passing() && Instant::now() < deadline => sleep(PAUSE).await,
+                Err(error) if error.passes_within().is_some_and(|limit| asked.elapsed() < limit) => {
+                    sleep(PAUSE).await;
+                }
                 done => return done,
             }
         }

@@ -1,5 +1,7 @@
 //! What can go wrong, and what to do about it.
 
+use std::time::Duration;
+
 use async_nats::client::RequestErrorKind;
 use settings::Name;
 
@@ -109,13 +111,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same request may succeed a moment later.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// How long the same request is worth repeating, when it may succeed a moment later: a cluster
+    /// elects its leaders within 10 s.
+    pub(crate) fn passes_within(&self) -> Option<Duration> {
         match self {
             // JetStream system temporarily unavailable; no leader yet.
-            Self::Refused { err_code, .. } => matches!(err_code, 10008 | 10009),
-            Self::Request { source, .. } => source.kind() == RequestErrorKind::TimedOut,
-            _ => false,
+            Self::Refused { err_code: 10008 | 10009, .. } => Some(Duration::from_secs(12)),
+            // The folder of an account's first stream, when several are made at once.
+            Self::Refused { err_code: 10049, .. } => Some(Duration::from_secs(2)),
+            Self::Request { source, .. } if source.kind() == RequestErrorKind::TimedOut => {
+                Some(Duration::from_secs(12))
+            }
+            _ => None,
         }
     }
 
