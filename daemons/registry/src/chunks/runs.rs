@@ -1,0 +1,140 @@
+//! Where in the stream of chunks the bytes of a blob are.
+//!
+//! Chunks of one upload mostly follow each other in the stream and are of one size, so that a run of
+//! them is three numbers. Other uploads that write at the same time break runs, never order.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Chunks of one size that follow each other in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The sequence of the first.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// Bytes of each.
+    pub size: u64,
+}
+
+impl Serialize for Run {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        [self.first, self.count, self.size].serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Run {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let [first, count, size] = <[u64; 3]>::deserialize(deserializer)?;
+        Ok(Self { first, count, size })
+    }
+}
+
+/// All chunks of a blob, in the order of its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Runs(Vec<Run>);
+
+/// A chunk, and which of its bytes are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// Bytes at its start that are not wanted.
+    pub skip: u64,
+    /// Bytes after those that are.
+    pub take: u64,
+}
+
+impl Runs {
+    /// Adds a chunk of `size` bytes, stored as `sequence`, at the end. Empty chunks are not kept.
+    pub fn push(&mut self, sequence: u64, size: u64) {
+        if size == 0 {
+            return;
+        }
+        match self.0.last_mut() {
+            Some(last) if last.size == size && last.first.checked_add(last.count) == Some(sequence) => {
+                last.count += 1;
+            }
+            _ => self.0.push(Run { first: sequence, count: 1, size }),
+        }
+    }
+
+    /// The runs, in order.
+    pub fn as_slice(&self) -> &[Run] {
+        &self.0
+    }
+
+    /// Bytes of all chunks.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|run| run.count.saturating_mul(run.size)).fold(0, u64::saturating_add)
+    }
+
+    /// The chunks that hold `range`, in order, cut to it.
+    pub fn chunks(&self, range: Range<u64>) -> impl Iterator<Item = Chunk> + '_ {
+        let mut offset = 0_u64;
+        self.0.iter().flat_map(move |run| {
+            let (run, start) = (*run, offset);
+            offset = offset.saturating_add(run.count.saturating_mul(run.size));
+            // Division keeps this cheap for a run of many thousands of which one is wanted.
+            let from = range.start.clamp(start, offset) - start;
+            let until = range.end.clamp(start, offset) - start;
+            let (first, last) = (from / run.size.max(1), until.div_ceil(run.size.max(1)));
+            let last = if from < until { last } else { first };
+            (first..last).map(move |index| {
+                let at = index * run.size;
+                let skip = from.saturating_sub(at);
+                let take = (until - at).min(run.size) - skip;
+                Chunk { sequence: run.first + index, skip, take }
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn runs(chunks: &[(u64, u64)]) -> Runs {
+        let mut runs = Runs::default();
+        chunks.iter().for_each(|(sequence, size)| runs.push(*sequence, *size));
+        runs
+    }
+
+    #[test]
+    fn chunks_that_follow_each_other_are_one_run() {
+        let runs = runs(&[(5, 10), (6, 10), (8, 10), (9, 4), (10, 0), (11, 4)]);
+        assert_eq!(serde_json::to_string(&runs).unwrap(), "[[5,2,10],[8,1,10],[9,1,4],[11,1,4]]");
+        assert_eq!(runs.bytes(), 38);
+        assert_eq!(serde_json::from_str::<Runs>("[[5,2,10],[8,1,10],[9,1,4],[11,1,4]]").unwrap(), runs);
+    }
+
+    #[test]
+    fn every_range_names_exactly_its_bytes() {
+        let sizes = [(5, 3), (6, 3), (9, 3), (10, 5), (20, 1), (21, 1)];
+        let runs = runs(&sizes);
+        // Each byte as the chunk and the place in it where it is.
+        let all: Vec<(u64, u64)> =
+            sizes.iter().flat_map(|(sequence, size)| (0..*size).map(move |at| (*sequence, at))).collect();
+        let bytes = all.len();
+        for start in 0..=bytes {
+            for end in start..=bytes {
+                let found = runs.chunks(start as u64..end as u64).flat_map(|chunk| {
+                    (chunk.skip..chunk.skip + chunk.take).map(move |at| (chunk.sequence, at))
+                });
+                assert_eq!(found.collect::<Vec<_>>(), &all[start..end], "{start}..{end}");
+            }
+        }
+        assert_eq!(runs.chunks(5..5).count() + runs.chunks(bytes as u64..99).count(), 0);
+    }
+
+    #[test]
+    fn a_record_of_nonsense_is_no_panic() {
+        let nonsense: Runs = serde_json::from_str("[[0,0,0],[1,18446744073709551615,2]]").unwrap();
+        assert_eq!(nonsense.bytes(), u64::MAX);
+        assert!(nonsense.chunks(0..3).count() <= 2);
+    }
+}

@@ -1,0 +1,9 @@
+//! A container registry whose only storage is JetStream: it serves with the uplink cut.
+
+pub mod chunks;
+pub mod digest;
+pub mod names;
+pub mod records;
+
+pub use digest::{Algorithm, Digest};
+pub use names::{Reference, Repository, Tag, UploadId};
