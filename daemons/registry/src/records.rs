@@ -14,6 +14,27 @@
 //! | [`TAGS_BUCKET`] | `<repository>.<tag>` | [`TagRecord`], and those before it: the events |
 //!
 //! Readers tolerate fields that they do not know: a newer leafbox may have written them.
+//!
+//! # Writers beside the collector
+//!
+//! The collector deletes in two steps: it marks a record (`idle`, `dying`) by its revision, looks
+//! whether anything relies on it in a state of the index that has the mark, and deletes the record as
+//! marked, by its revision. Who comes to rely on a record does the mirror image: write what relies on
+//! it, wait until the index has that write, and look at the record relied upon again. All of it is in
+//! one bucket, so that either the collector sees the writer or the writer sees the mark, whatever the
+//! clocks say and however short the grace time is:
+//!
+//! - After a link is written, its blob must be there and not `dying`. Else a mount takes the link back
+//!   and is none; a push puts its own chunks in place of the record, and so purges its own chunks only
+//!   after this look.
+//! - After a manifest is written, each of its blobs must be linked and there, not `dying`, its own
+//!   bytes too; an `idle` link is written anew without the mark, by its revision. Else the manifest is
+//!   deleted again, by its revision, and refused.
+//! - After a tag is written, its manifest must be there (tags are in another bucket: both indexes
+//!   have to catch up); an `idle` one is written anew without the mark.
+//! - The upload record goes last, after link or manifest: it pins the blob record that names it. After
+//!   the blob record is written, the upload must still be there, else its chunks may be purged
+//!   already: the blob record is deleted again, by its revision, and the upload is gone.
 
 use std::collections::BTreeMap;
 
@@ -59,6 +80,10 @@ pub struct LinkRecord {
     /// When a client last relied on it while no manifest mentions it: the collector's grace time
     /// counts from here.
     pub touched: Seconds,
+    /// Since when the collector knows that no manifest of the repository mentions it. Whoever relies
+    /// on it writes it anew without this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Seconds>,
 }
 
 /// A repository has a manifest. Its bytes are a blob of the same digest.
@@ -85,6 +110,10 @@ pub struct ManifestRecord {
     pub manifests: Vec<Digest>,
     /// When it was pushed or last relied on.
     pub touched: Seconds,
+    /// Since when the collector knows that no tag leads to it, where a retention rule says that it
+    /// goes then. Whoever relies on it writes it anew without this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Seconds>,
     /// Where it came from.
     #[serde(default)]
     pub origin: Origin,
