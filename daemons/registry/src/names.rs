@@ -221,8 +221,8 @@ mod tests {
         }
         let too_long = "a".repeat(LONGEST_REPOSITORY + 1);
         for bad in [
-            "", "/", "a/", "/a", "a//b", "A", ".a", "a.", "a..b", "a___b", "a_-b", "a._b", "-a", "a b", "a:b",
-            "a=b", "ä", &too_long,
+            "", "/", "a/", "/a", "a//b", "A", ".a", "a.", "a..b", "a___b", "a_-b", "a._b", "-a", "a b",
+            "a:b", "a=b", "ä", &too_long,
         ] {
             assert!(bad.parse::<Repository>().is_err(), "{bad}");
         }
