@@ -1,4 +1,4 @@
-//! What of a changed configuration nats-server takes while it runs.
+//! What of a changed configuration nats-server takes while it runs, and what it does not.
 //!
 //! nats-server refuses a reload as a whole for one line that it cannot take, says why only in its
 //! log, and prints the old and the new value there, which no journal should keep. So the lines are
@@ -19,17 +19,32 @@ const ANYWHERE: [&str; 7] = [
 /// Blocks whose listener may get other certificates.
 const TLS: [&str; 5] = ["tls/", "cluster/tls/", "websocket/tls/", "mqtt/tls/", "leafnodes/tls/"];
 const REMOTES: &str = "leafnodes/remotes/";
+const ACCOUNTS: &str = "resolver_preload/";
 /// Longer values are left out of what is told: JWTs.
 const LONGEST: usize = 100;
 
 /// The lines that only a restart changes, `-` before those that run and `+` before those declared.
 pub fn needs_restart(running: &str, declared: &str) -> Vec<String> {
+    differences(running, declared, is_taken)
+}
+
+/// The lines that the next start would change, `-` before those that run and `+` before those
+/// declared: accounts are pushed to a running server, and `max_file` follows the disk.
+pub fn at_next_start(running: &str, declared: &str) -> Vec<String> {
+    differences(running, declared, |key, _, _| key.starts_with(ACCOUNTS) || key == "jetstream/max_file")
+}
+
+fn differences(
+    running: &str,
+    declared: &str,
+    is_left_out: impl Fn(&str, &Entries, &Entries) -> bool,
+) -> Vec<String> {
     let (before, after) = (entries(running), entries(declared));
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut lines = Vec::new();
     for key in keys {
         let (old, new) = (before.get(key), after.get(key));
-        if old == new || is_taken(key, &before, &after) {
+        if old == new || is_left_out(key, &before, &after) {
             continue;
         }
         let line = |sign: &str, value: Option<&String>| value.map(|value| shown(sign, key, value));
@@ -50,7 +65,7 @@ fn shown(sign: &str, key: &str, value: &str) -> String {
 type Entries = BTreeMap<String, String>;
 
 fn is_taken(key: &str, before: &Entries, after: &Entries) -> bool {
-    if ANYWHERE.contains(&key) || key.starts_with("resolver_preload/") {
+    if ANYWHERE.contains(&key) || key.starts_with(ACCOUNTS) {
         return true;
     }
     let both = before.get(key).zip(after.get(key));
@@ -129,6 +144,18 @@ mod tests {
         ] {
             assert_eq!(changed(from, to), Vec::<String>::new(), "{to}");
         }
+    }
+
+    #[test]
+    fn accounts_and_the_disk_are_no_difference_at_the_next_start() {
+        let declared = RUNNING.replace("old", "new").replace("max_file: 5", "max_file: 6");
+        assert_eq!(at_next_start(RUNNING, &declared), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_reload_takes_is_a_difference_at_the_next_start() {
+        let declared = RUNNING.replace("max_connections: 10", "max_connections: 20");
+        assert_eq!(at_next_start(RUNNING, &declared), ["- max_connections: 10", "+ max_connections: 20"]);
     }
 
     #[test]
