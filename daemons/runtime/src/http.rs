@@ -1,4 +1,5 @@
-//! An HTTP listener that names who holds its port, gives up on slow clients, and drains.
+//! An HTTP listener that names who holds its port, gives up on slow clients, and drains. It speaks
+//! TLS where it is given a certificate.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -6,9 +7,10 @@ use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
@@ -16,10 +18,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::PortTaken;
+use crate::{PortTaken, ServerTls, stall::Stall};
 
 /// How long a client may take to send a request's head, and how long a connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take none of an answer before it is given up.
+const WRITE_STALL: Duration = Duration::from_secs(60);
 /// Connections at once; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 1024;
 
@@ -50,63 +54,116 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, BindErr
     })
 }
 
-/// Answers requests until `shutdown`, then lets those under way finish until `drain_deadline` has
-/// passed. The head of a request must come within 15 s; a route that reads long bodies sets a
-/// deadline of its own.
+/// Whose request it is: an extension of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where the connection comes from.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+/// A listener, and how it is served.
+#[derive(Debug)]
+pub struct Server {
+    /// Where requests come in.
+    pub listener: TcpListener,
+    /// The certificate to show; plain HTTP without one.
+    pub tls: Option<ServerTls>,
+    /// How long requests under way may take after shutdown.
+    pub drain_deadline: Duration,
+}
+
+/// Serves plain HTTP, as [`Server::serve`] does.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: CancellationToken,
     drain_deadline: Duration,
 ) {
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            _ = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(&listener, &slots) => accepted,
-        };
-        let (stream, slot) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: accepting again at once would spin.
-                tracing::warn!("a connection could not be accepted: {error}");
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+    Server { listener, tls: None, drain_deadline }.serve(router, shutdown).await;
+}
+
+impl Server {
+    /// Answers requests until `shutdown`, then lets those under way finish until the deadline has
+    /// passed. The head of a request must come within 15 s, and a client that takes nothing of its
+    /// answer for 60 s is given up; a route that reads long bodies sets a deadline of its own. Each
+    /// request has its [`Peer`] as an extension.
+    pub async fn serve(self, router: Router, shutdown: CancellationToken) {
+        let Self { listener, tls, drain_deadline } = self;
+        let graceful = GracefulShutdown::new();
+        let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let mut connections = tokio::task::JoinSet::new();
+        let acceptor = tls.as_ref().map(ServerTls::acceptor);
+        if let Some(tls) = tls {
+            connections.spawn(tls.watch(shutdown.clone()));
+        }
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = connections.join_next(), if !connections.is_empty() => continue,
+                accepted = accept(&listener, &slots) => accepted,
+            };
+            let (stream, address, slot) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: accepting again at once would spin.
+                    tracing::warn!("a connection could not be accepted: {error}");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
             let router = router.clone();
-            async move { Ok::<_, Infallible>(infallible(router.oneshot(request.map(Body::new)).await)) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
-            // What a client does wrong on its own connection is no news.
-            let _ = connection.await;
-            drop(slot);
-        });
+            let watcher = graceful.watcher();
+            let stream = Stall::new(stream, WRITE_STALL);
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                // What a client does wrong on its own connection is no news.
+                match acceptor {
+                    None => answer(stream, router, Peer { address, tls: false }, watcher).await,
+                    Some(acceptor) => {
+                        if let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                            answer(stream, router, Peer { address, tls: true }, watcher).await;
+                        }
+                    }
+                }
+                drop(slot);
+            });
+        }
+        drop(listener);
+        if timeout(drain_deadline, graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were cut off: they did not end within {drain_deadline:?}");
+        }
+        connections.shutdown().await;
     }
-    drop(listener);
-    if timeout(drain_deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were cut off: they did not end within {drain_deadline:?}");
-    }
-    connections.shutdown().await;
+}
+
+/// Answers what comes over one connection.
+async fn answer<S>(stream: S, router: Router, peer: Peer, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        request.extensions_mut().insert(peer);
+        async move { Ok::<_, Infallible>(infallible(router.oneshot(request.map(Body::new)).await)) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = watcher.watch(connection).await;
 }
 
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+    let (stream, address) = listener.accept().await?;
+    // Headers and the last part of a body go out at once, not when the client acknowledges.
+    let _ = stream.set_nodelay(true);
+    Ok((stream, address, slot))
 }
 
 fn infallible<T>(result: Result<T, Infallible>) -> T {

@@ -19,7 +19,9 @@ pub mod micro;
 pub mod monitoring;
 pub mod notify;
 pub mod pulse;
+pub mod server_tls;
 pub mod shutdown;
+mod stall;
 pub mod whole_file;
 
 pub use address::{from_loopback, reachable};
@@ -32,4 +34,5 @@ pub use local_tls::LocalTls;
 pub use logging::LogFormat;
 pub use monitoring::{Monitoring, MonitoringError};
 pub use pulse::Pulse;
+pub use server_tls::{ServerTls, ServerTlsError};
 pub use whole_file::{WriteError, write_whole};
