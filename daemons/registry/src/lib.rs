@@ -3,6 +3,7 @@
 pub mod chunks;
 pub mod digest;
 pub mod names;
+pub mod parse;
 pub mod records;
 
 pub use digest::{Algorithm, Digest};
