@@ -10,11 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use settings::{
-    Account, Fleet, Name, SYSTEM_ACCOUNT,
-    builtin::{is_used_at_node_only, role_at_node},
-    fleet::Role,
-};
+use settings::{Account, Fleet, Name, SYSTEM_ACCOUNT, builtin::is_used_at_node_only, fleet::Role};
 
 use crate::{
     activation::{ActivationError, Context},
@@ -119,10 +115,11 @@ pub fn sign(
     };
 
     let nodes = enrolled::enrolled(keys)?;
+    let bodies_of = Bodies { keys, fleet, nodes: &nodes };
     let mut bodies = BTreeMap::new();
     for (name, account) in &declared {
         let before = previous.and_then(|set| set.accounts.get(name)).map(|account| &account.claims().nats);
-        bodies.insert(name.clone(), body(keys, name, account, before, &nodes)?);
+        bodies.insert(name.clone(), bodies_of.body(name, account, before)?);
     }
     Context { declared: &declared, keys: &account_keys, previous, now }.activate(&mut bodies)?;
 
@@ -258,62 +255,72 @@ fn operator(
     (jwt, claims)
 }
 
-/// What an account's JWT says, but for what activations add.
-fn body(
-    keys: &KeyStore,
-    name: &Name,
-    account: &Account,
-    before: Option<&AccountBody>,
-    nodes: &[EnrolledNode],
-) -> Result<AccountBody, SignError> {
-    let roles = account.all_roles();
-    let scope = |key: String, label: String, role: &Role| UserScope {
-        kind: "user_scope".into(),
-        key,
-        role: label,
-        template: declared::permissions(role),
-        description: role.description.clone().unwrap_or_default(),
-        other: Default::default(),
-    };
-    let scope_at = |key: &str, role: &Name, node: &Name| {
-        let narrowed = role_at_node(name, role, &roles[role], node);
-        let mut scope = scope(key.into(), format!("{role}{AT_NODE}{node}"), &narrowed);
-        if is_used_at_node_only(role) {
-            scope.template.other.insert("src".into(), LOOPBACK.into_iter().collect());
+/// What the accounts' JWTs are made of.
+struct Bodies<'a> {
+    keys: &'a KeyStore,
+    fleet: &'a Fleet,
+    nodes: &'a [EnrolledNode],
+}
+
+impl Bodies<'_> {
+    /// What an account's JWT says, but for what activations add.
+    fn body(
+        &self,
+        name: &Name,
+        account: &Account,
+        before: Option<&AccountBody>,
+    ) -> Result<AccountBody, SignError> {
+        let Self { keys, fleet, nodes } = self;
+        let roles = account.all_roles();
+        let scope = |key: String, label: String, role: &Role| UserScope {
+            kind: "user_scope".into(),
+            key,
+            role: label,
+            template: declared::permissions(role),
+            description: role.description.clone().unwrap_or_default(),
+            other: Default::default(),
+        };
+        let scope_at = |key: &str, role: &Name, node: &Name| {
+            let narrowed = fleet.role_at_node(name, role, &roles[role], node);
+            let mut scope = scope(key.into(), format!("{role}{AT_NODE}{node}"), &narrowed);
+            if is_used_at_node_only(role) {
+                scope.template.other.insert("src".into(), LOOPBACK.into_iter().collect());
+            }
+            scope
+        };
+        let mut scopes: BTreeMap<String, UserScope> = BTreeMap::new();
+        for (role, declared) in &roles {
+            let key = keys.role(name, role)?.public_key();
+            scopes.insert(key.clone(), scope(key, role.to_string(), declared));
         }
-        scope
-    };
-    let mut scopes: BTreeMap<String, UserScope> = BTreeMap::new();
-    for (role, declared) in &roles {
-        let key = keys.role(name, role)?.public_key();
-        scopes.insert(key.clone(), scope(key, role.to_string(), declared));
-    }
-    for node in nodes {
-        let held = node.keys.get(name).into_iter().flatten().filter(|(role, _)| roles.contains_key(*role));
-        for (role, key) in held {
-            scopes.insert(key.clone(), scope_at(key, role, &node.node));
+        for node in *nodes {
+            let held =
+                node.keys.get(name).into_iter().flatten().filter(|(role, _)| roles.contains_key(*role));
+            for (role, key) in held {
+                scopes.insert(key.clone(), scope_at(key, role, &node.node));
+            }
         }
-    }
-    // Nodes that were enrolled where another keys directory is: their keys stand in the set alone.
-    let taken_back: BTreeSet<&String> = nodes.iter().flat_map(|node| &node.taken_back).collect();
-    for claim in before.iter().flat_map(|body| &body.signing_keys) {
-        let SigningKeyClaim::Scoped(old) = claim else { continue };
-        let Some((role, node)) = old.role.split_once(AT_NODE) else { continue };
-        let held = roles.get_key_value(role).zip(node.parse::<Name>().ok());
-        if let Some(((role, _), node)) = held.filter(|_| !taken_back.contains(&old.key)) {
-            scopes.entry(old.key.clone()).or_insert_with(|| scope_at(&old.key, role, &node));
+        // Nodes that were enrolled where another keys directory is: their keys stand in the set alone.
+        let taken_back: BTreeSet<&String> = nodes.iter().flat_map(|node| &node.taken_back).collect();
+        for claim in before.iter().flat_map(|body| &body.signing_keys) {
+            let SigningKeyClaim::Scoped(old) = claim else { continue };
+            let Some((role, node)) = old.role.split_once(AT_NODE) else { continue };
+            let held = roles.get_key_value(role).zip(node.parse::<Name>().ok());
+            if let Some(((role, _), node)) = held.filter(|_| !taken_back.contains(&old.key)) {
+                scopes.entry(old.key.clone()).or_insert_with(|| scope_at(&old.key, role, &node));
+            }
         }
+        let mut exports: Vec<_> = account.exports.iter().map(declared::export).collect();
+        exports.sort_by(|one, two| (&one.subject, one.kind as u8).cmp(&(&two.subject, two.kind as u8)));
+        Ok(AccountBody {
+            exports,
+            limits: declared::limits(account),
+            signing_keys: scopes.into_values().map(Box::new).map(SigningKeyClaim::Scoped).collect(),
+            revocations: before.map(|body| body.revocations.clone()).unwrap_or_default(),
+            description: account.description.clone().unwrap_or_default(),
+            ..AccountBody::default()
+        })
     }
-    let mut exports: Vec<_> = account.exports.iter().map(declared::export).collect();
-    exports.sort_by(|one, two| (&one.subject, one.kind as u8).cmp(&(&two.subject, two.kind as u8)));
-    Ok(AccountBody {
-        exports,
-        limits: declared::limits(account),
-        signing_keys: scopes.into_values().map(Box::new).map(SigningKeyClaim::Scoped).collect(),
-        revocations: before.map(|body| body.revocations.clone()).unwrap_or_default(),
-        description: account.description.clone().unwrap_or_default(),
-        ..AccountBody::default()
-    })
 }
 
 /// The JWT of the claims: the one before where it says the same, else a newer one.

@@ -11,6 +11,10 @@ use crate::{
     units::{ByteSize, Span},
 };
 
+mod registry;
+
+pub use registry::{REGISTRY_BLOBS, REGISTRY_INBOX, REGISTRY_RECORDS, REGISTRY_SERVICE, REGISTRY_TAGS};
+
 /// Roles that leafbox adds start with this; a fleet file may not use it.
 pub const RESERVED_PREFIX: &str = "leafbox-";
 /// The role, in every account, by which a leaf node joins the hub.
@@ -31,7 +35,7 @@ impl Fleet {
     /// adds: the declared ones, `LEAFBOX` and `SYS`.
     pub fn all_accounts(&self) -> BTreeMap<Name, Account> {
         let mut accounts = self.accounts.clone();
-        accounts.insert(name(LEAFBOX_ACCOUNT), leafbox_account());
+        accounts.insert(name(LEAFBOX_ACCOUNT), leafbox_account(self));
         for account in accounts.values_mut() {
             account.roles.insert(name(LEAF_ROLE), leaf_role());
             account.roles.insert(name(APPLY_ROLE), apply_role());
@@ -52,23 +56,34 @@ impl Fleet {
         let roles = |account: Account| account.all_roles().into_keys().filter(|role| role.as_str() != others);
         self.all_accounts().into_iter().map(|(name, account)| (name, roles(account).collect())).collect()
     }
+
+    /// A role as a key has it that only `node` holds: a box that was stolen must not speak for the
+    /// others.
+    ///
+    /// The health daemon writes about its own node, and the registry asks and answers as it. The link
+    /// writes no node's key on the hub: what a leaf has stored, the hub reads from it.
+    pub fn role_at_node(&self, account: &Name, role_name: &Name, role: &Role, node: &Name) -> Role {
+        let kind = if self.nodes.hub.contains(node) { NodeRole::Hub } else { NodeRole::Leaf };
+        match (account.as_str(), role_name.as_str()) {
+            (LEAFBOX_ACCOUNT, HEALTH_SERVICE) => {
+                Role { publish: health_publishes(node, node), ..role.clone() }
+            }
+            (LEAFBOX_ACCOUNT, REGISTRY_SERVICE) => registry::role_at(role, node, kind),
+            (LEAFBOX_ACCOUNT, LEAF_ROLE) => leafbox_link_at_node(role),
+            _ => role.clone(),
+        }
+    }
 }
 
-/// A role as a key has it that only `node` holds: a box that was stolen must not speak for the others.
-///
-/// The health daemon writes about its own node. The link writes no node's key on the hub: what a leaf
-/// has stored, the hub reads from it.
-pub fn role_at_node(account: &Name, role_name: &Name, role: &Role, node: &Name) -> Role {
+fn leafbox_link_at_node(role: &Role) -> Role {
     let mut role = role.clone();
-    match (account.as_str(), role_name.as_str()) {
-        (LEAFBOX_ACCOUNT, HEALTH_SERVICE) => role.publish = health_publishes(node, node),
-        (LEAFBOX_ACCOUNT, LEAF_ROLE) => role.publish_deny.extend(subjects(&[
-            &format!("$KV.{NODES_BUCKET}.>"),
-            &format!("$JS.API.$KV.{NODES_BUCKET}.>"),
-            &format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
-        ])),
-        _ => {}
-    }
+    role.publish_deny.extend(subjects(&[
+        format!("$KV.{NODES_BUCKET}.>"),
+        format!("$JS.API.$KV.{NODES_BUCKET}.>"),
+        format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
+    ]));
+    role.publish_deny.extend(registry::denied_to_links());
+    role.subscribe_deny.extend(registry::unheard_on_links());
     role
 }
 
@@ -79,8 +94,8 @@ pub fn is_used_at_node_only(role: &Name) -> bool {
     role.as_str() == APPLY_ROLE
 }
 
-fn leafbox_account() -> Account {
-    Account {
+fn leafbox_account(fleet: &Fleet) -> Account {
+    let mut account = Account {
         description: Some("the appliance's own".into()),
         services: BTreeMap::from([(name(HEALTH_SERVICE), health_service())]),
         streams: BTreeMap::from([(name(AUDIT_STREAM), audit_stream())]),
@@ -94,7 +109,9 @@ fn leafbox_account() -> Account {
             },
         )]),
         ..Account::default()
-    }
+    };
+    registry::add_to(&mut account, &fleet.registry);
+    account
 }
 
 fn audit_stream() -> Stream {
@@ -113,10 +130,10 @@ fn audit_stream() -> Stream {
 /// What the health daemon publishes about the nodes and keys given, which may be wildcards.
 fn health_publishes(node: &str, key: &str) -> Vec<Subject> {
     subjects(&[
-        &format!("leafbox.node.{node}.heartbeat"),
-        &format!("$KV.{NODES_BUCKET}.{key}"),
-        "$JS.API.INFO",
-        &format!("$JS.API.STREAM.INFO.KV_{NODES_BUCKET}"),
+        format!("leafbox.node.{node}.heartbeat"),
+        format!("$KV.{NODES_BUCKET}.{key}"),
+        "$JS.API.INFO".into(),
+        format!("$JS.API.STREAM.INFO.KV_{NODES_BUCKET}"),
     ])
 }
 
@@ -211,8 +228,8 @@ fn name(text: &str) -> Name {
     text.parse().expect("a built-in name is valid")
 }
 
-fn subjects(texts: &[&str]) -> Vec<Subject> {
-    texts.iter().map(|text| subject(text)).collect()
+fn subjects<T: AsRef<str>>(texts: &[T]) -> Vec<Subject> {
+    texts.iter().map(|text| subject(text.as_ref())).collect()
 }
 
 fn subject(text: &str) -> Subject {

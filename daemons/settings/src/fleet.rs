@@ -13,6 +13,10 @@ use crate::{
     units::{ByteSize, Span},
 };
 
+mod registry;
+
+pub use registry::{Registry, RegistryTravel, Retain, Upstream};
+
 /// The appliance's own account.
 pub const LEAFBOX_ACCOUNT: &str = "LEAFBOX";
 /// The system account.
@@ -32,6 +36,9 @@ pub struct Fleet {
     /// Accounts by name: the borders between tenants.
     #[serde(default)]
     pub accounts: BTreeMap<Name, Account>,
+    /// The container registries.
+    #[serde(default)]
+    pub registry: Registry,
 }
 
 /// The nodes that a travelling store runs between.

@@ -1,18 +1,22 @@
 //! `node.toml`: this machine, its addresses, limits and daemons.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     names::Name,
     units::{ByteSize, Listen, Span, string_value},
 };
-use std::{fmt, str::FromStr};
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::{Deserializer, Serializer, de};
+mod registry;
+
+pub use registry::{Anonymous, Registry, RegistryTls};
 
 /// What a node is in the fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +73,9 @@ pub struct Node {
     /// The health daemon.
     #[serde(default)]
     pub health: Health,
+    /// The container registry.
+    #[serde(default)]
+    pub registry: Registry,
 }
 
 fn default_fleet() -> PathBuf {

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    fleet::{Account, Fleet, HUB_DOMAIN, Import, SYSTEM_ACCOUNT},
+    builtin::REGISTRY_INBOX,
+    fleet::{Account, Fleet, HUB_DOMAIN, Import, LEAFBOX_ACCOUNT, SYSTEM_ACCOUNT},
     names::{Name, Subject},
     node::{Node, NodeRole},
     store::{On, Stream, Travel},
@@ -110,6 +111,7 @@ pub struct Denies {
 ///   declares `republish`.
 /// - Deliveries of push consumers, republished messages and imported subjects stay on the side
 ///   where they arise: the other side has its own, and would get everything twice.
+/// - Answers to the registry's reads of its own streams stay where they are read, too.
 ///
 /// What travel itself needs (`$JS.<domain>.API`, deliveries, acknowledgements, flow control) is
 /// never among them, nor are writes to what only the hub captures.
@@ -118,12 +120,21 @@ pub fn link_denies(fleet: &Fleet, node: &Node) -> BTreeMap<Name, Denies> {
         return BTreeMap::new();
     }
     let accounts = fleet.all_accounts().into_iter().filter(|(name, _)| name.as_str() != SYSTEM_ACCOUNT);
-    accounts.map(|(name, account)| (name, account_denies(&account, &node.name))).collect()
+    let denies = accounts.map(|(name, account)| {
+        let own = (name.as_str() == LEAFBOX_ACCOUNT).then(registry_inbox);
+        let denies = account_denies(&account, &node.name, own);
+        (name, denies)
+    });
+    denies.collect()
 }
 
-fn account_denies(account: &Account, leaf: &str) -> Denies {
+fn registry_inbox() -> Subject {
+    format!("{REGISTRY_INBOX}.>").parse().expect("a built-in subject is valid")
+}
+
+fn account_denies(account: &Account, leaf: &str, own: Option<Subject>) -> Denies {
     let denied: BTreeSet<Subject> =
-        captured(account, leaf).into_iter().chain(one_sided(account, leaf)).collect();
+        captured(account, leaf).into_iter().chain(one_sided(account, leaf)).chain(own).collect();
     let denied: Vec<Subject> = denied.into_iter().collect();
     Denies { exports: denied.clone(), imports: denied }
 }
@@ -221,7 +232,9 @@ mod tests {
             ["$KV.stock.>", "live.*", "local.*", "records.shop-1.>", "sales.>", "till.prices"]
         );
         assert_eq!(shop.exports, shop.imports);
-        assert!(texts(&denies["LEAFBOX"].exports).contains(&"leafbox.audit.>"));
+        for own in ["leafbox.audit.>", "leafbox.registry.chunk.*", "$KV.leafbox_tags.>", "_REGISTRY.>"] {
+            assert!(texts(&denies["LEAFBOX"].exports).contains(&own), "{own}");
+        }
     }
 
     #[test]
@@ -235,7 +248,14 @@ mod tests {
     #[test]
     fn nothing_that_travel_needs_is_denied_and_the_hub_has_no_lists() {
         let denies = link_denies(&fleet(), &leaf());
-        for needed in ["$JS.hub.API.STREAM.INFO.X", "$JS.S.a", "$JS.FC.a.b.c", "$JS.ACK.a", "_INBOX.a"] {
+        for needed in [
+            "$JS.hub.API.STREAM.INFO.X",
+            "$JS.S.a",
+            "$JS.FC.a.b.c",
+            "$JS.ACK.a",
+            "_INBOX.a",
+            "leafbox.registry.hub.shop-1.blob",
+        ] {
             let denied = denies.values().flat_map(|deny| deny.imports.iter().chain(&deny.exports));
             assert!(denied.clone().all(|subject| !subject.overlaps(needed)), "{needed}");
         }

@@ -84,6 +84,11 @@ impl Span {
         Self(Duration::from_secs(count))
     }
 
+    /// `count` days.
+    pub const fn days(count: u64) -> Self {
+        Self::seconds(count * 86_400)
+    }
+
     /// The length in nanoseconds, the unit of the JetStream API; at most `i64::MAX`.
     pub fn nanos(self) -> i64 {
         i64::try_from(self.0.as_nanos()).unwrap_or(i64::MAX)

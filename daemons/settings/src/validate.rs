@@ -29,6 +29,7 @@ mod naming;
 mod origins;
 mod overlap;
 mod permissions;
+mod registry;
 mod streams;
 mod together;
 mod transforms;
@@ -121,6 +122,7 @@ pub(crate) fn of_fleet(fleet: &Fleet, broken: &BTreeSet<String>) -> Vec<Finding>
         capacity::account(&tenant, &mut findings);
     }
     exchange::cycles(fleet, &mut findings);
+    registry::check(&fleet.registry, &mut findings);
     findings.list
 }
 

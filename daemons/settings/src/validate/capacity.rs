@@ -256,6 +256,15 @@ fn storage(fleet: &Fleet, node: &Node, capacity: ByteSize, in_fleet: &mut Findin
             }
         }
     }
+    // The stores of LEAFBOX are not declared, but for the size of this one.
+    if fleet.registry.max_bytes.is_some_and(|most| most > capacity) {
+        single = true;
+        in_fleet.error(
+            KeyPath::of(["registry", "max_bytes"]),
+            format!("this is more than `{}` has for JetStream, {}", node.name, about(capacity.bytes())),
+            "lower it, or raise `jetstream.max_storage` in node.toml on a larger disk",
+        );
+    }
     let needed = total(fleet, node, Storage::File);
     if !single && needed > capacity.bytes() {
         in_node.error(

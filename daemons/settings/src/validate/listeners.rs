@@ -15,6 +15,8 @@ struct Listener<'a> {
     what: &'static str,
     listen: Listen,
     tls: Option<&'a Tls>,
+    /// Whether it has a certificate of its own, where that is no [`Tls`] of nats-server's.
+    own_tls: bool,
 }
 
 pub(super) fn check(node: &Node, findings: &mut Findings) {
@@ -41,6 +43,7 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
     for listener in &listeners {
         exposed(node, listener, findings);
     }
+    registry(node, findings);
     roles(node, findings);
     origins(node, findings);
     for (key, address) in [
@@ -64,7 +67,13 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
 fn listeners(node: &Node) -> Vec<Listener<'_>> {
     let (nats, tls) = (&node.nats, &node.nats.tls);
     let nats_path = KeyPath::of(["nats"]);
-    let listener = |key: &str, what, listen, tls| Listener { path: nats_path.key(key), what, listen, tls };
+    let listener = |key: &str, what, listen, tls| Listener {
+        path: nats_path.key(key),
+        what,
+        listen,
+        tls,
+        own_tls: false,
+    };
     let mut all = vec![
         listener("client", "clients", nats.client, tls.client.as_ref()),
         listener("monitoring", "monitoring", nats.monitoring, None),
@@ -80,6 +89,14 @@ fn listeners(node: &Node) -> Vec<Listener<'_>> {
         what: "health",
         listen: node.health.listen,
         tls: None,
+        own_tls: false,
+    });
+    all.push(Listener {
+        path: KeyPath::of(["registry", "listen"]),
+        what: "the registry's clients",
+        listen: node.registry.listen,
+        tls: None,
+        own_tls: node.registry.tls.is_some(),
     });
     all
 }
@@ -123,8 +140,8 @@ fn exposed(node: &Node, listener: &Listener<'_>, findings: &mut Findings) {
             "monitoring has no login, and tells who is connected, from where, and what is stored",
             "write \"127.0.0.1:8222\"; `health.listen` is for others to ask",
         ),
-        what if listener.tls.is_none() => {
-            let table = listener.path.to_string().replace("nats.", "nats.tls.");
+        what if listener.tls.is_none() && !listener.own_tls => {
+            let table = listener.path.to_string().replace("nats.", "nats.tls.").replace(".listen", ".tls");
             findings.warn(
                 listener.path.clone(),
                 format!("{what} beyond this machine are spoken to in clear"),
@@ -178,11 +195,7 @@ fn check_tls(tls: &Tls, path: &KeyPath, findings: &mut Findings) {
         );
     }
     if tls.cert == tls.key {
-        findings.error(
-            path.key("key"),
-            "the certificate and its key are one file",
-            "keep the private key in a file of its own, mode 0600",
-        );
+        one_file(&path.key("key"), findings);
     }
     for (key, file) in [
         ("cert", Some(&tls.cert)),
@@ -200,6 +213,37 @@ fn check_tls(tls: &Tls, path: &KeyPath, findings: &mut Findings) {
             secret_in_store(&path.key(key), findings);
         }
     }
+}
+
+/// The registry's certificate.
+fn registry(node: &Node, findings: &mut Findings) {
+    let Some(tls) = &node.registry.tls else { return };
+    let path = KeyPath::of(["registry", "tls"]);
+    if node.registry.listen == Listen::Off {
+        findings.error(
+            path,
+            "`registry.listen` is off, so that nobody sees this certificate",
+            "remove it, or give `registry.listen` an address",
+        );
+        return;
+    }
+    if tls.cert == tls.key {
+        one_file(&path.key("key"), findings);
+    }
+    for (key, file) in [("cert", &tls.cert), ("key", &tls.key)] {
+        credential(file, &path.key(key), findings);
+    }
+    if in_nix_store(&tls.key) {
+        secret_in_store(&path.key("key"), findings);
+    }
+}
+
+fn one_file(path: &KeyPath, findings: &mut Findings) {
+    findings.error(
+        path.clone(),
+        "the certificate and its key are one file",
+        "keep the private key in a file of its own, mode 0600",
+    );
 }
 
 /// leafbox's daemons are clients too: a client listener that asks for certificates asks them. The
@@ -228,11 +272,7 @@ fn own_certificate(tls: &Tls, is_client_listener: bool, path: &KeyPath, findings
             format!("add `{missing} = \"…\"`"),
         );
     } else if tls.own_cert == tls.own_key {
-        findings.error(
-            path.key("own_key"),
-            "the certificate and its key are one file",
-            "keep the private key in a file of its own, mode 0600",
-        );
+        one_file(&path.key("own_key"), findings);
     }
 }
 

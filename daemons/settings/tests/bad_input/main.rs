@@ -8,6 +8,7 @@ mod capacity;
 mod hub;
 mod loading;
 mod machines;
+mod registry;
 mod stores;
 mod syntax;
 mod values;

@@ -1,0 +1,152 @@
+//! The stores of the container registry, and what its daemon may do.
+//!
+//! What the registry of a node has stored is its own: the hub's tells of it only when it is asked,
+//! and answers what fleet.toml allows. So nobody else reads these streams, or what is written to them,
+//! over a link: the key that signs its Bearer tokens is among the records.
+
+use super::{name, subjects};
+use crate::{
+    fleet::{Account, Registry, Responses, Role, Service},
+    names::{Name, Subject},
+    node::NodeRole,
+    store::{Discard, KeyValue, On, Stream},
+    units::Span,
+};
+
+/// The role and service of the container registry in LEAFBOX.
+pub const REGISTRY_SERVICE: &str = "registry";
+/// The stream of the registry's chunks.
+pub const REGISTRY_BLOBS: &str = "LEAFBOX_BLOBS";
+/// The KV bucket of the registry's records.
+pub const REGISTRY_RECORDS: &str = "leafbox_registry";
+/// The KV bucket of the registry's tags and their changes.
+pub const REGISTRY_TAGS: &str = "leafbox_tags";
+/// Where the registry's own reads of its streams are answered, the prefix of its inboxes: unlike
+/// `_INBOX`, it does not cross a link, on which a stolen box could listen.
+pub const REGISTRY_INBOX: &str = "_REGISTRY";
+
+/// The streams of the registry.
+const STREAMS: [&str; 3] = [REGISTRY_BLOBS, "KV_leafbox_registry", "KV_leafbox_tags"];
+/// What its streams capture.
+const CAPTURED: [&str; 3] = ["leafbox.registry.chunk.*", "$KV.leafbox_registry.>", "$KV.leafbox_tags.>"];
+
+/// Adds the streams of the registry and its service to LEAFBOX.
+pub(super) fn add_to(account: &mut Account, registry: &Registry) {
+    account.services.insert(name(REGISTRY_SERVICE), service());
+    account.streams.insert(name(REGISTRY_BLOBS), blobs(registry));
+    account.kv.insert(
+        name(REGISTRY_RECORDS),
+        KeyValue {
+            description: Some("blobs, manifests, uploads and tokens of the container registry".into()),
+            on: On::Everywhere,
+            history: Some(1),
+            // The marker of a deleted key may have an age limit, else each upload would leave one.
+            limit_marker_ttl: Some(Span::seconds(3600)),
+            ..KeyValue::default()
+        },
+    );
+    account.kv.insert(
+        name(REGISTRY_TAGS),
+        KeyValue {
+            description: Some("tags of the container registry, and their last changes".into()),
+            on: On::Everywhere,
+            history: Some(64),
+            ..KeyValue::default()
+        },
+    );
+}
+
+fn blobs(registry: &Registry) -> Stream {
+    Stream {
+        description: Some("chunks of the container registry's blobs".into()),
+        subjects: vec![CAPTURED[0].into()],
+        on: On::Everywhere,
+        // The oldest chunk may be of the blob that is needed most: what does not fit is refused.
+        discard: Discard::New,
+        max_bytes: registry.max_bytes,
+        allow_direct: Some(true),
+        ..Stream::default()
+    }
+}
+
+fn service() -> Service {
+    let role = role("*", "*", None);
+    Service {
+        description: Some("the container registry".into()),
+        publish: role.publish,
+        subscribe: role.subscribe,
+        responses: role.responses,
+        ..Service::default()
+    }
+}
+
+/// The role as `node` has it: for its own subjects, and those that its place in the fleet needs.
+pub(super) fn role_at(role: &Role, node: &Name, kind: NodeRole) -> Role {
+    let narrowed = self::role(node, node, Some(kind));
+    Role { publish: narrowed.publish, subscribe: narrowed.subscribe, ..role.clone() }
+}
+
+/// What the registry of `node` may do. The hub's asks `leaf`s and answers all of them; a leaf's asks
+/// the hub, and answers it. `None` is either.
+fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
+    let api = |request: &str, stream: &str| format!("$JS.API.{request}.{stream}");
+    let mut publish: Vec<String> = CAPTURED.map(String::from).into();
+    publish.push("$JS.API.INFO".into());
+    publish.push(api("STREAM.PURGE", REGISTRY_BLOBS));
+    for stream in STREAMS {
+        publish.push(api("STREAM.INFO", stream));
+        publish.push(api("DIRECT.GET", stream));
+        publish.push(api("DIRECT.GET", stream) + ".>");
+    }
+    for bucket in &STREAMS[1..] {
+        for request in ["CREATE", "INFO", "DELETE"] {
+            publish.push(api(&format!("CONSUMER.{request}"), bucket) + ".>");
+        }
+    }
+    publish.push("$JS.FC.>".into());
+    publish.push(format!("leafbox.audit.{node}.registry.>"));
+    publish.push(format!("leafbox.registry.{node}.status"));
+    let mut subscribe: Vec<String> = vec!["_INBOX.>".into(), format!("{REGISTRY_INBOX}.>"), "$SRV.>".into()];
+    subscribe.push(format!("leafbox.registry.{node}.status"));
+    if kind != Some(NodeRole::Hub) {
+        publish.push(format!("leafbox.registry.hub.{leaf}.>"));
+        subscribe.push(format!("leafbox.registry.leaf.{leaf}.>"));
+    }
+    if kind != Some(NodeRole::Leaf) {
+        publish.push("leafbox.registry.leaf.*.>".into());
+        subscribe.push("leafbox.registry.hub.>".into());
+    }
+    Role {
+        description: None,
+        publish: subjects(&publish),
+        subscribe: subjects(&subscribe),
+        // A request for a blob is answered by a window of chunks.
+        responses: Some(Responses { max: 1024, expires: Span::seconds(120) }),
+        ..Role::default()
+    }
+}
+
+/// What a leaf's link must not carry into the hub's registry.
+pub(super) fn denied_to_links() -> Vec<Subject> {
+    let mut denied: Vec<String> = CAPTURED.map(String::from).into();
+    for prefix in ["$JS.API", "$JS.*.API"] {
+        denied.extend(CAPTURED[1..].iter().map(|subject| format!("{prefix}.{subject}")));
+        for stream in STREAMS {
+            for request in ["STREAM.MSG.GET", "STREAM.SNAPSHOT", "DIRECT.GET", "CONSUMER.CREATE"] {
+                denied.push(format!("{prefix}.{request}.{stream}"));
+            }
+            for request in ["DIRECT.GET", "CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.MSG.NEXT"] {
+                denied.push(format!("{prefix}.{request}.{stream}.>"));
+            }
+        }
+    }
+    subjects(&denied)
+}
+
+/// What a leaf's link must not hear: what only the hub's registry answers or reads.
+pub(super) fn unheard_on_links() -> Vec<Subject> {
+    let mut unheard = CAPTURED.map(String::from).to_vec();
+    unheard.push(format!("{REGISTRY_INBOX}.>"));
+    unheard.push("leafbox.registry.hub.>".into());
+    subjects(&unheard)
+}

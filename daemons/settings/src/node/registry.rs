@@ -1,0 +1,58 @@
+//! The container registry of this node.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{ByteSize, Listen};
+
+/// The container registry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registry {
+    /// Where it answers clients such as docker and podman.
+    pub listen: Listen,
+    /// What a client on this machine may do without a token; from elsewhere it may do nothing.
+    pub anonymous: Anonymous,
+    /// Bytes of the disk for copies of often pulled blobs, in `<data>/registry`, beside those of
+    /// JetStream; `"0B"` for none. They may be removed at any time.
+    pub cache: ByteSize,
+    /// TLS of `listen`; it speaks plainly when left out.
+    pub tls: Option<RegistryTls>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            listen: Listen::loopback(5000),
+            anonymous: Anonymous::default(),
+            cache: ByteSize::gib(2),
+            tls: None,
+        }
+    }
+}
+
+/// What a client on this machine may do without a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Anonymous {
+    /// Nothing.
+    None,
+    /// Pull.
+    #[default]
+    Pull,
+    /// Pull and push.
+    Push,
+}
+
+/// The certificate of the registry, read again when its files change. Paths are absolute, or names
+/// of files in the credentials directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryTls {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
