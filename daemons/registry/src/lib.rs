@@ -2,9 +2,13 @@
 
 pub mod chunks;
 pub mod digest;
+pub mod index;
+pub mod key;
 pub mod names;
 pub mod parse;
 pub mod records;
 
 pub use digest::{Algorithm, Digest};
+pub use index::Index;
+pub use key::{Bucket, Key};
 pub use names::{Reference, Repository, Tag, UploadId};

@@ -120,7 +120,7 @@ pub struct ManifestRecord {
 }
 
 /// Who made a manifest or tag known here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A client pushed it here.
