@@ -8,7 +8,7 @@ use std::{
 
 use settings::{
     Fleet, LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE},
+    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 use crate::{
@@ -118,9 +118,11 @@ fn users(root: &Path, fleet: &Fleet) -> Vec<User> {
         };
         for service in declared.services.keys() {
             let role = declared.role_of(service).cloned().unwrap_or_else(|| service.clone());
-            let own = account.as_str() == LEAFBOX_ACCOUNT && service.as_str() == HEALTH_SERVICE;
-            let path =
-                if own { layout::health_creds(root) } else { layout::service_creds(root, account, service) };
+            let path = match (account.as_str(), service.as_str()) {
+                (LEAFBOX_ACCOUNT, HEALTH_SERVICE) => layout::health_creds(root),
+                (LEAFBOX_ACCOUNT, REGISTRY_SERVICE) => layout::registry_creds(root),
+                _ => layout::service_creds(root, account, service),
+            };
             add(role, service.to_string(), path);
         }
         add(built_in(LEAF_ROLE), format!("leaf-{account}"), layout::leaf_creds(root, account));

@@ -34,6 +34,8 @@ pub const JETSTREAM_KEY: &str = "jetstream.key";
 pub const SYSTEM_CREDS: &str = "sys.creds";
 /// The creds of the health daemon.
 pub const HEALTH_CREDS: &str = "health.creds";
+/// The creds of the container registry.
+pub const REGISTRY_CREDS: &str = "registry.creds";
 /// The operator's JWT in a folder of signed JWTs.
 pub const OPERATOR_JWT: &str = "operator.jwt";
 /// The operator's signing keys. Two from the first day: one can be lost or rotated out while the
@@ -103,6 +105,11 @@ pub fn system_creds(keys: &Path) -> PathBuf {
 /// The creds of this node's health daemon.
 pub fn health_creds(keys: &Path) -> PathBuf {
     credential(keys, HEALTH_CREDS)
+}
+
+/// The creds of this node's container registry.
+pub fn registry_creds(keys: &Path) -> PathBuf {
+    credential(keys, REGISTRY_CREDS)
 }
 
 /// The key that this node's JetStream files are encrypted with.

@@ -30,7 +30,7 @@ struct Marker {
 }
 
 /// Everything that leafbox keeps in a data directory; what else is there is someone else's.
-const ENTRIES: [&str; 11] = [
+const ENTRIES: [&str; 12] = [
     "backup",
     "cache",
     "example",
@@ -40,6 +40,7 @@ const ENTRIES: [&str; 11] = [
     "jwts",
     "keys",
     MARKER,
+    "registry",
     "resolver",
     "run",
 ];

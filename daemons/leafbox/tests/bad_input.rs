@@ -200,7 +200,9 @@ fn the_jwts_of_another_fleet_are_refused_by_run() {
 
 #[test]
 fn a_truncated_creds_file_is_refused_before_a_start() {
-    for name in ["health.creds", "apply-SCHOOL.creds", "services/SCHOOL/teacher-service.creds"] {
+    for name in
+        ["health.creds", "registry.creds", "apply-SCHOOL.creds", "services/SCHOOL/teacher-service.creds"]
+    {
         let place = stopped();
         let path = key(&place, name);
         truncate(&path);
@@ -381,7 +383,7 @@ fn a_second_leafbox_on_the_same_data_is_kept_out() {
 fn a_taken_port_is_named_with_its_holder_and_the_key_that_moves_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let listeners = ["nats.client", "nats.monitoring", "nats.websocket", "health.listen"];
+    let listeners = ["nats.client", "nats.monitoring", "nats.websocket", "health.listen", "registry.listen"];
     for moved in listeners {
         let place = stopped();
         let lines: String = listeners

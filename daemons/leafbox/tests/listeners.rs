@@ -83,7 +83,8 @@ const TLS: &str = "[nats.tls.client]\ncert = \"server.pem\"\nkey = \"server.key\
 const VERIFY: &str =
     "ca = \"clients-ca.pem\"\nverify = true\nown_cert = \"own.pem\"\nown_key = \"own.key\"\n";
 const ANY_PORTS: &str = "nats.client = \"127.0.0.1:0\"\nnats.monitoring = \"127.0.0.1:0\"\n\
-                         nats.websocket = \"off\"\nhealth.listen = \"127.0.0.1:0\"\n";
+                         nats.websocket = \"off\"\nhealth.listen = \"127.0.0.1:0\"\n\
+                         registry.listen = \"127.0.0.1:0\"\n";
 
 /// Starts twice, since the second start meets what the first one wrote.
 fn runs(what: &str, node: &str, has: &[&str], lacks: &[&str]) {
@@ -111,6 +112,7 @@ fn a_node_runs_with_tls_for_its_clients() {
 fn a_node_runs_with_any_listener_off_that_may_be() {
     let off = [
         ("health off", "health.listen = \"off\"", "/readyz"),
+        ("registry off", "registry.listen = \"off\"", "docker"),
         ("websocket off", "nats.websocket = \"off\"", "ws://"),
         ("encryption off", "jetstream.encryption = \"off\"", "mqtt://"),
     ];
@@ -127,7 +129,7 @@ fn a_node_runs_on_ipv6() {
         return;
     }
     let node = "nats.client = \"[::1]:0\"\nnats.monitoring = \"[::1]:0\"\nnats.websocket = \"[::1]:0\"\n\
-                health.listen = \"[::1]:0\"\n";
+                health.listen = \"[::1]:0\"\nregistry.listen = \"[::1]:0\"\n";
     runs("ipv6", node, &["nats://[::1]:", "http://[::1]:", "ws://[::1]:"], &["127.0.0.1"]);
 }
 

@@ -42,6 +42,8 @@ name = "hub-1"
 role = "hub"
 [health]
 listen = "127.0.0.1:0"
+[registry]
+listen = "127.0.0.1:0"
 [nats]
 client = "127.0.0.1:0"
 monitoring = "127.0.0.1:0"

@@ -24,6 +24,7 @@ const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
 /// Any port for every listener, so that tests run beside each other.
 const PORTS: &str = r#"
 health.listen = "127.0.0.1:0"
+registry.listen = "127.0.0.1:0"
 nats.client = "127.0.0.1:0"
 nats.monitoring = "127.0.0.1:0"
 "#;

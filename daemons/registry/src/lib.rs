@@ -1,6 +1,7 @@
 //! A container registry whose only storage is JetStream: it serves with the uplink cut.
 
 pub mod chunks;
+pub mod connections;
 pub mod digest;
 pub mod index;
 pub mod key;
@@ -8,6 +9,7 @@ pub mod names;
 pub mod parse;
 pub mod records;
 
+pub use connections::RegistryConnections;
 pub use digest::{Algorithm, Digest};
 pub use index::Index;
 pub use key::{Bucket, Key};

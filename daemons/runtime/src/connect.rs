@@ -26,6 +26,8 @@ pub struct ConnectOptions {
     pub tls: Option<LocalTls>,
     /// The name that the server shows for the connection.
     pub name: String,
+    /// What the subjects begin with on which answers arrive; `_INBOX` when left out.
+    pub inbox: Option<&'static str>,
 }
 
 /// A connection cannot even be tried.
@@ -77,6 +79,9 @@ pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
             tell_once(&told, &name, &event);
             std::future::ready(())
         });
+    if let Some(prefix) = options.inbox {
+        client = client.custom_inbox_prefix(prefix);
+    }
     if let Some(path) = &options.credentials {
         client = client
             .credentials_file(path)

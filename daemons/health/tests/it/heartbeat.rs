@@ -82,6 +82,7 @@ async fn it_does_with_the_permissions_of_its_role() {
         name: "test".parse().unwrap(),
         nodes: Default::default(),
         accounts: Default::default(),
+        registry: Default::default(),
     };
     let leafbox = account.all_accounts().remove("LEAFBOX").unwrap();
     let role = leafbox.services.get(settings::builtin::HEALTH_SERVICE).unwrap();

@@ -101,6 +101,7 @@ impl Node {
             credentials: None,
             tls: None,
             name: "health".to_owned(),
+            inbox: None,
         };
         let nats = connect(&options).await.unwrap();
         let shutdown = CancellationToken::new();

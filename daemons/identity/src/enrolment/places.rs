@@ -6,12 +6,13 @@
 //! nats/leaf-<ACCOUNT>.creds         users that it signed for itself
 //! apply/apply-<ACCOUNT>.creds sys.creds
 //! health/health.creds
+//! registry/registry.creds
 //! request                           the last request, public
 //! enrolled                          a marker, written last
 //! ```
 //!
-//! systemd hands each unit one of the three folders. Where there is no systemd the files of all
-//! three lie flat in the keys directory, where `leafbox run` looks.
+//! systemd hands each unit one of the four folders. Where there is no systemd the files of all four
+//! lie flat in the keys directory, where `leafbox run` looks.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ const SIGNING_FOLDER: &str = "signing";
 const NATS_FOLDER: &str = "nats";
 const APPLY_FOLDER: &str = "apply";
 const HEALTH_FOLDER: &str = "health";
+const REGISTRY_FOLDER: &str = "registry";
 
 /// The signing key that a node made for a role.
 pub fn signing_key(keys: &Path, account: &Name, role: &Name) -> PathBuf {
@@ -39,6 +41,7 @@ pub struct Places {
 impl Places {
     /// The places in a keys directory: a folder for each unit where those folders are.
     pub fn of(root: &Path) -> Self {
+        // Without the registry's, which a box of an older leafbox lacks until its next boot.
         let folders = [NATS_FOLDER, APPLY_FOLDER, HEALTH_FOLDER];
         Self { root: root.into(), split: folders.iter().all(|folder| root.join(folder).is_dir()) }
     }
@@ -80,6 +83,11 @@ impl Places {
     /// The creds of the health daemon.
     pub fn health_creds(&self) -> PathBuf {
         self.folder(HEALTH_FOLDER).join(layout::HEALTH_CREDS)
+    }
+
+    /// The creds of the container registry.
+    pub fn registry_creds(&self) -> PathBuf {
+        self.folder(REGISTRY_FOLDER).join(layout::REGISTRY_CREDS)
     }
 
     /// The signing key of a role.

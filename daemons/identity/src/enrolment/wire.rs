@@ -5,11 +5,12 @@
 
 use settings::{
     LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE},
+    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 /// Names that take one byte. Only ever appended to.
-const KNOWN: [&str; 6] = [LEAFBOX_ACCOUNT, SYSTEM_ACCOUNT, LEAF_ROLE, APPLY_ROLE, PUSH_ROLE, HEALTH_SERVICE];
+const KNOWN: [&str; 7] =
+    [LEAFBOX_ACCOUNT, SYSTEM_ACCOUNT, LEAF_ROLE, APPLY_ROLE, PUSH_ROLE, HEALTH_SERVICE, REGISTRY_SERVICE];
 const FIRST_KNOWN: u8 = 0x80;
 
 /// The bytes end early, go on too long, or say what cannot be.

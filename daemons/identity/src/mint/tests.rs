@@ -161,6 +161,7 @@ fn all_keys_of_a_fleet_are_made_once_and_none_is_made_again() {
         layout::apply_creds(root, &name("LEAFBOX")),
         layout::system_creds(root),
         layout::health_creds(root),
+        layout::registry_creds(root),
         layout::jetstream_key(root),
     ] {
         assert!(wanted.is_file(), "{}", wanted.display());

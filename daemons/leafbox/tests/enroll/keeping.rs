@@ -159,7 +159,9 @@ fn where_each_unit_has_a_folder_it_finds_there_what_it_needs_and_no_more() {
     );
     assert_eq!(names(&keys.join("apply")), ["apply-LEAFBOX.creds", "apply-SCHOOL.creds"]);
     assert_eq!(names(&keys.join("health")), ["health.creds"]);
-    assert_eq!(names(&keys), ["apply", "enrolled", "health", "nats", "request", "signing"]);
+    // A folder that a box of an older leafbox lacks.
+    assert_eq!(names(&keys.join("registry")), ["registry.creds"]);
+    assert_eq!(names(&keys), ["apply", "enrolled", "health", "nats", "registry", "request", "signing"]);
     assert_eq!(names(&one.place.path(".data")), ["jwts", "keys"]);
 }
 
@@ -179,6 +181,7 @@ fn a_hub_node_gets_the_creds_of_a_hub_node() {
             "enrolled",
             "health.creds",
             "jetstream.key",
+            "registry.creds",
             "request",
             "signing",
             "sys.creds"

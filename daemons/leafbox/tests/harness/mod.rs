@@ -26,6 +26,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const PORTS: &str = r#"
 [health]
 listen = "127.0.0.1:0"
+[registry]
+listen = "127.0.0.1:0"
 [nats]
 client = "127.0.0.1:0"
 monitoring = "127.0.0.1:0"

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -24,7 +24,7 @@ use nix::{
 };
 use settings::{
     LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT, Settings,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE},
+    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 use super::{
@@ -154,6 +154,7 @@ fn users(device: &Device, vault: Vault, jwts: &JwtSet, answered: Fingerprint) ->
         let path = match (account.as_str(), role.as_str()) {
             (SYSTEM_ACCOUNT, PUSH_ROLE) => places.system_creds(),
             (LEAFBOX_ACCOUNT, HEALTH_SERVICE) => places.health_creds(),
+            (LEAFBOX_ACCOUNT, REGISTRY_SERVICE) => places.registry_creds(),
             (_, LEAF_ROLE) => places.leaf_creds(&account),
             (_, APPLY_ROLE) => places.apply_creds(&account),
             _ => continue,
@@ -189,6 +190,13 @@ impl User {
             tags: &[],
         };
         let creds = identity::mint_with(&self.signer, &request, now)?;
+        if let Some(folder) = self.path.parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
         vault.replace(&self.path, &creds.text())?;
         Ok(true)
     }

@@ -12,7 +12,7 @@ use identity::{
 };
 use settings::{
     Fleet, Name, NodeRole,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE},
+    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 use super::{kind, nodes, paste};
@@ -104,8 +104,8 @@ fn check(fleet: &Fleet, request: &Request) -> Result<()> {
             .collect();
         if !lacking.is_empty() {
             contradiction!(
-                "{node} offers no key for {} in {account}: its fleet.toml is older than the one here; bring it up \
-                 to date, then run `leafbox enroll request` there again",
+                "{node} offers no key for {} in {account}: its fleet.toml or its leafbox is older than what is here; \
+                 bring it up to date, then run `leafbox enroll request` there again",
                 lacking.join(", ")
             );
         }
@@ -150,6 +150,9 @@ fn may<'a>(account: &Name, roles: impl Iterator<Item = &'a Name>, node: &Name) -
             PUSH_ROLE => words.push("push account claims".to_owned()),
             HEALTH_SERVICE if account.as_str() == settings::LEAFBOX_ACCOUNT => {
                 words.push(format!("report the health of {node}"));
+            }
+            REGISTRY_SERVICE if account.as_str() == settings::LEAFBOX_ACCOUNT => {
+                words.push(format!("run the container registry of {node}"));
             }
             other => declared.push(other),
         }
