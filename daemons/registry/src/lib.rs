@@ -1,5 +1,7 @@
 //! A container registry whose only storage is JetStream: it serves with the uplink cut.
 
+pub mod access;
+pub mod audit;
 pub mod chunks;
 pub mod connections;
 pub mod digest;

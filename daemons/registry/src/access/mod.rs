@@ -1,0 +1,42 @@
+//! Who may do what.
+//!
+//! A client logs in with a token of leafbox: the token's name as the user name, its secret as the
+//! password, by Basic on each request or once at `/token` for a Bearer token. A program of this machine
+//! that asks for itself may do without, as far as node.toml's `registry.anonymous` says.
+//!
+//! Invariants: a right is looked up at each request, so that a revoked token ends at once; secrets are
+//! stored as hashes only, compared in constant time, and stay out of logs and events; what a client
+//! may not see is refused before it is looked up, so that nobody learns whether it exists.
+//!
+//! Absent on purpose: users, groups and passwords that people choose.
+
+mod bearer;
+mod caller;
+mod challenge;
+mod clear_text;
+mod credentials;
+mod limit;
+mod peer;
+mod refused;
+mod rights;
+mod scope;
+mod secret;
+
+pub use bearer::{BadBearer, LIFETIME};
+pub use caller::{ANONYMOUS, Caller};
+pub use clear_text::{ClearText, clear_text_guard};
+pub use credentials::{BadAuthorization, Credentials};
+pub use peer::Peer;
+pub use refused::Refused;
+pub use rights::{Action, Actions, Rights};
+pub use scope::Scopes;
+pub use secret::{BadSecret, Secret};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::records::Seconds;
+
+/// This node's clock.
+pub(crate) fn now() -> Seconds {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
