@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod cache;
 pub mod chunks;
 pub mod connections;
 pub mod digest;

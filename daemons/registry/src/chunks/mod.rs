@@ -1,5 +1,28 @@
 //! The bytes of blobs, as messages of the stream [`crate::records::CHUNKS_STREAM`].
+//!
+//! A [`Writer`] fills chunks to what one message may carry and keeps several unacknowledged; a read
+//! asks for chunks by their sequence, a few ahead of its consumer. One [`Budget`] bounds the memory of
+//! them all. Nothing here knows what a blob is: the records do.
+//!
+//! Deliberately absent: consumers (a read of any range is a few direct gets), several streams (one
+//! limit and one purge for all), and deduplication by message id (a chunk that is stored twice is
+//! harmless, since [`Runs`] list what was acknowledged).
 
+mod answers;
+mod budget;
+mod error;
+mod hasher;
+mod line;
+mod pool;
+mod reader;
 mod runs;
+mod store;
+mod writer;
 
+pub use budget::Budget;
+pub use error::ChunkError;
+pub use hasher::Hasher;
+pub use pool::{Buffer, Permit, Pool};
 pub use runs::{Chunk, Run, Runs};
+pub use store::{ChunkConnections, ChunkStore, StreamState};
+pub use writer::{Writer, Written};

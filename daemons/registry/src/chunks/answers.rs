@@ -1,0 +1,123 @@
+//! What nats-server answers: acknowledgements of chunks, chunks, and its API.
+
+use async_nats::{Message, StatusCode};
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{ChunkError, line::Answer};
+use crate::{UploadId, records::CHUNKS_STREAM};
+
+pub(super) const STORE: &str = "store a chunk";
+pub(super) const READ: &str = "give a chunk";
+
+/// nats-server's codes, from its errors.json.
+mod code {
+    pub(super) const ACCOUNT_RESOURCES_EXCEEDED: u64 = 10002;
+    pub(super) const INSUFFICIENT_RESOURCES: u64 = 10023;
+    pub(super) const STORAGE_RESOURCES_EXCEEDED: u64 = 10047;
+    pub(super) const STREAM_STORE_FAILED: u64 = 10077;
+    pub(super) const TOO_MANY_REQUESTS: u64 = 10167;
+}
+
+/// An error of the JetStream API.
+#[derive(Deserialize)]
+struct ApiError {
+    code: u64,
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl ApiError {
+    fn is_full(&self) -> bool {
+        match self.err_code {
+            code::ACCOUNT_RESOURCES_EXCEEDED
+            | code::INSUFFICIENT_RESOURCES
+            | code::STORAGE_RESOURCES_EXCEEDED => true,
+            // "maximum bytes exceeded" of the stream, "no space left on device" of the disk. Any other
+            // failed write stays until nats-server is restarted.
+            code::STREAM_STORE_FAILED => {
+                ["maximum", "no space", "resource"].iter().any(|word| self.description.contains(word))
+            }
+            _ => false,
+        }
+    }
+
+    /// Worth another try a little later: the ingest queue is full, a leader is being elected, or a
+    /// write failed and nats-server is about to be restarted for it.
+    fn is_temporary(&self) -> bool {
+        self.code == 503 || matches!(self.err_code, code::TOO_MANY_REQUESTS | code::STREAM_STORE_FAILED)
+    }
+
+    fn judge<T>(self, what: &'static str) -> Answer<T> {
+        if self.is_full() {
+            return Answer::Failed(ChunkError::Full { detail: self.description });
+        }
+        let later = self.is_temporary();
+        let error =
+            ChunkError::Refused { what, code: self.err_code.max(self.code), description: self.description };
+        if later { Answer::Later(error) } else { Answer::Failed(error) }
+    }
+}
+
+/// The sequence of an acknowledged chunk.
+pub(super) fn stored(message: &Message) -> Answer<u64> {
+    #[derive(Deserialize)]
+    struct Acknowledgement {
+        stream: String,
+        seq: u64,
+    }
+    api::<Acknowledgement>(STORE, message).and_then(|ack| {
+        if ack.stream == CHUNKS_STREAM && ack.seq > 0 {
+            return Answer::Done(ack.seq);
+        }
+        let detail = format!("the stream {} stored it instead of {CHUNKS_STREAM}", ack.stream);
+        Answer::Failed(ChunkError::Answer { what: STORE, detail })
+    })
+}
+
+/// An answer of the JetStream API, or its error.
+pub(super) fn api<T: DeserializeOwned>(what: &'static str, message: &Message) -> Answer<T> {
+    #[derive(Deserialize)]
+    struct Failure {
+        error: ApiError,
+    }
+    if let Ok(failure) = serde_json::from_slice::<Failure>(&message.payload) {
+        return failure.error.judge(what);
+    }
+    match serde_json::from_slice(&message.payload) {
+        Ok(value) => Answer::Done(value),
+        Err(error) => Answer::Failed(ChunkError::Answer { what, detail: error.to_string() }),
+    }
+}
+
+/// The bytes of a chunk, verified to be the one that was asked for.
+pub(super) fn chunk(message: Message, upload: UploadId, sequence: u64, size: u64) -> Answer<Bytes> {
+    let gone = || ChunkError::Gone { upload, sequence };
+    match message.status {
+        None => {}
+        // On a clustered hub, a replica that lags a little answers so too.
+        Some(StatusCode::NOT_FOUND) => return Answer::Doubtful(gone()),
+        Some(status) => {
+            let description = message.description.unwrap_or_default().to_string();
+            let error = ChunkError::Refused { what: READ, code: u64::from(status.as_u16()), description };
+            return Answer::Later(error);
+        }
+    }
+    let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name));
+    let found = header("Nats-Sequence").and_then(|value| value.as_str().parse::<u64>().ok());
+    let subject = super::store::subject(upload);
+    // The stream was deleted and made again: the sequence belongs to somebody else.
+    if header("Nats-Subject").is_none_or(|value| value.as_str() != subject) {
+        return Answer::Failed(gone());
+    }
+    if found != Some(sequence) || message.payload.len() as u64 != size {
+        let detail = format!(
+            "chunk {sequence} of {size} bytes was asked for, chunk {found:?} of {} bytes came",
+            message.payload.len()
+        );
+        return Answer::Failed(ChunkError::Answer { what: READ, detail });
+    }
+    Answer::Done(message.payload)
+}

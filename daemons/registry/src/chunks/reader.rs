@@ -1,0 +1,176 @@
+//! Ranges of a blob out of chunks of the stream.
+//!
+//! A task of its own asks for chunks, a few ahead of what its consumer takes, so that it can give up
+//! what the consumer of a slow client leaves lying while others wait: chunks can be asked for again.
+
+use std::{collections::VecDeque, ops::Range, time::Duration};
+
+use bytes::Bytes;
+use futures::{FutureExt, Stream, future::BoxFuture};
+use serde_json::json;
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Chunk, ChunkError, ChunkStore, Permit, Pool, Runs, answers, store};
+use crate::UploadId;
+
+/// Chunks that are asked for ahead of the consumer, when the budget has room.
+const AHEAD: usize = 8;
+/// What a chunk takes in memory while it arrives, by its size: the client receives into a buffer that
+/// it doubles, so that up to as much again hangs on it.
+const ROOM: usize = 2;
+/// The pieces in which a chunk is handed over when memory is short. They are copies, so that a consumer
+/// that stops holds no whole chunk.
+const PIECE: usize = 64 << 10;
+/// How long a chunk may wait for its consumer while others wait for its room.
+const LEFT_LYING: Duration = Duration::from_secs(1);
+
+type Item = Result<Bytes, ChunkError>;
+
+pub(super) fn read(
+    store: ChunkStore,
+    runs: Runs,
+    upload: UploadId,
+    range: Range<u64>,
+) -> impl Stream<Item = Item> + Send + Unpin + 'static {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let range = range.start..range.end.min(runs.bytes());
+    let reader = Reader { store, runs, upload, range, asked: VecDeque::new(), sender };
+    let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
+    futures::stream::poll_fn(move |context| {
+        let _ended_with_the_stream = &task;
+        receiver.poll_recv(context)
+    })
+}
+
+struct Reader {
+    store: ChunkStore,
+    runs: Runs,
+    upload: UploadId,
+    /// What is not handed over yet.
+    range: Range<u64>,
+    /// Chunks that follow what is handed over, in order.
+    asked: VecDeque<Asked>,
+    sender: mpsc::Sender<Item>,
+}
+
+struct Asked {
+    chunk: Chunk,
+    bytes: BoxFuture<'static, Result<Bytes, ChunkError>>,
+    permit: Permit,
+}
+
+/// Bytes that count against the budget until their last reader drops them.
+struct Counted {
+    bytes: Bytes,
+    _permit: Permit,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Reader {
+    async fn run(mut self) {
+        while !self.range.is_empty() {
+            self.ask_ahead().await;
+            let Some(Asked { chunk, bytes, permit }) = self.asked.pop_front() else { return };
+            let bytes = match bytes.await {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    // Nobody listens when the client went away.
+                    let _ = self.sender.send(Err(error)).await;
+                    return;
+                }
+            };
+            let wanted =
+                usize::try_from(chunk.skip).and_then(|skip| Ok(skip..skip + usize::try_from(chunk.take)?));
+            let Ok(wanted) = wanted else { return };
+            if self.hand_over(bytes.slice(wanted), permit).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Asks for the next chunk, waiting for room, and for more where there is room.
+    async fn ask_ahead(&mut self) {
+        let asked: u64 = self.asked.iter().map(|asked| asked.chunk.take).sum();
+        let mut from = self.range.start + asked;
+        while self.asked.len() < AHEAD {
+            let Some((chunk, size)) = self.chunk_at(from) else { return };
+            let room = size.saturating_mul(ROOM);
+            let permit = if self.asked.is_empty() {
+                self.store.budget().reading.acquire(room).await
+            } else {
+                let Some(permit) = self.store.budget().reading.try_acquire(room) else { return };
+                permit
+            };
+            from += chunk.take;
+            let mut bytes = self.get(chunk, size);
+            // Polled once, which hands the request to the connection.
+            if let Some(result) = (&mut bytes).now_or_never() {
+                bytes = std::future::ready(result).boxed();
+            }
+            self.asked.push_back(Asked { chunk, bytes, permit });
+        }
+    }
+
+    /// The chunk with the byte at `offset`, cut to what is wanted, and its whole size.
+    fn chunk_at(&self, offset: u64) -> Option<(Chunk, usize)> {
+        let chunk = self.runs.chunks(offset..self.range.end).next()?;
+        let mut runs = self.runs.as_slice().iter();
+        let run =
+            runs.find(|run| (run.first..run.first.saturating_add(run.count)).contains(&chunk.sequence))?;
+        Some((chunk, usize::try_from(run.size).ok()?))
+    }
+
+    fn get(&self, chunk: Chunk, size: usize) -> BoxFuture<'static, Result<Bytes, ChunkError>> {
+        let (line, upload) = (self.store.read_line().clone(), self.upload);
+        let request = json!({ "seq": chunk.sequence }).to_string();
+        async move {
+            let judge = |message| answers::chunk(message, upload, chunk.sequence, size as u64);
+            line.ask(answers::READ, store::get_subject(), request.into(), judge).await
+        }
+        .boxed()
+    }
+
+    /// `None` when nobody listens any more.
+    async fn hand_over(&mut self, mut bytes: Bytes, permit: Permit) -> Option<()> {
+        let pool = self.store.budget().reading.clone();
+        let mut permit = Some(permit);
+        while !bytes.is_empty() {
+            let Some(slot) = taken(&self.sender, &pool).await? else {
+                // Left lying. What is dropped here is asked for again once the consumer wants more.
+                self.asked.clear();
+                drop((bytes, permit));
+                drop(self.sender.reserve().await.ok()?);
+                return Some(());
+            };
+            let whole = if pool.roomy() { permit.take() } else { None };
+            let piece = match whole {
+                Some(permit) => {
+                    Bytes::from_owner(Counted { bytes: std::mem::take(&mut bytes), _permit: permit })
+                }
+                None => Bytes::copy_from_slice(&bytes.split_to(bytes.len().min(PIECE))),
+            };
+            self.range.start += piece.len() as u64;
+            slot.send(Ok(piece));
+        }
+        Some(())
+    }
+}
+
+/// Waits for the consumer to want more; `Some(None)` when it leaves what it has lying while others
+/// wait for room, `None` when it is gone.
+async fn taken<'a>(sender: &'a mpsc::Sender<Item>, pool: &Pool) -> Option<Option<mpsc::Permit<'a, Item>>> {
+    let mut slot = std::pin::pin!(sender.reserve());
+    loop {
+        tokio::select! {
+            biased;
+            slot = &mut slot => return slot.ok().map(Some),
+            () = sleep(LEFT_LYING) => if pool.pressed() { return Some(None) },
+        }
+    }
+}
