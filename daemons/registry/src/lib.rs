@@ -11,9 +11,11 @@ pub mod key;
 pub mod names;
 pub mod parse;
 pub mod records;
+pub mod storage;
 
 pub use connections::RegistryConnections;
 pub use digest::{Algorithm, Digest};
 pub use index::Index;
 pub use key::{Bucket, Key};
 pub use names::{Reference, Repository, Tag, UploadId};
+pub use storage::{Storage, StorageError};

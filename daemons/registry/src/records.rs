@@ -32,11 +32,15 @@
 //!   deleted again, by its revision, and refused.
 //! - After a tag is written, its manifest must be there (tags are in another bucket: both indexes
 //!   have to catch up); an `idle` one is written anew without the mark.
-//! - The upload record goes last, after link or manifest: it pins the blob record that names it. After
-//!   the blob record is written, the upload must still be there, else its chunks may be purged
-//!   already: the blob record is deleted again, by its revision, and the upload is gone.
+//! - An upload is `claimed` by its revision before the blob record that names its chunks is written,
+//!   and its record goes last, after link or manifest. Who cancels an upload deletes its record by its
+//!   revision, and purges its chunks only if no blob record names them: of a claimed upload, after
+//!   all writes before that deletion are known.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +58,11 @@ pub const TAGS_BUCKET: &str = "leafbox_tags";
 
 /// Seconds since 1970, by the clock of the node that wrote it.
 pub type Seconds = u64;
+
+/// What this node's clock says.
+pub fn now() -> Seconds {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// A blob: where its bytes are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,6 +191,10 @@ pub struct UploadRecord {
     /// The blob that travels, when it is no client's upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub travels: Option<Travels>,
+    /// The blob that these chunks are, verified: the upload is being committed, or was. Nothing is
+    /// added to it any more, and only the expiry of uploads cancels it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<Digest>,
 }
 
 /// A blob on its way from another registry, so that it goes on where it stopped.

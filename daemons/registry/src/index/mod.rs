@@ -38,8 +38,8 @@ pub struct Index(Arc<Shared>);
 
 struct Shared {
     state: RwLock<State>,
-    /// How far each bucket is known; 0 until it was listed once.
-    progress: [channel::Sender<u64>; 2],
+    /// How far each bucket is known; `None` until it was listed once.
+    progress: [channel::Sender<Option<u64>>; 2],
     context: jetstream::Context,
 }
 
@@ -69,7 +69,7 @@ impl Index {
     pub(crate) fn follow(context: jetstream::Context) -> (Self, JoinSet<()>) {
         let shared = Shared {
             state: RwLock::default(),
-            progress: [channel::Sender::new(0), channel::Sender::new(0)],
+            progress: [channel::Sender::new(None), channel::Sender::new(None)],
             context,
         };
         let index = Self(Arc::new(shared));
@@ -95,16 +95,24 @@ impl Index {
     /// Waits until a revision of a bucket is known, and with it all before.
     pub async fn reached(&self, bucket: Bucket, revision: u64) -> Result<(), Behind> {
         let mut progress = self.progress(bucket);
-        let reached = progress.wait_for(|applied| *applied >= revision);
+        let reached = progress.wait_for(|applied| applied.is_some_and(|applied| applied >= revision));
         match tokio::time::timeout(PATIENCE, reached).await {
             Ok(_) => Ok(()),
             Err(_) => Err(Behind::Late { bucket, applied: self.applied(bucket), wanted: revision }),
         }
     }
 
-    /// How far a bucket is known, and a notice of each change of it.
-    pub fn progress(&self, bucket: Bucket) -> channel::Receiver<u64> {
+    /// How far a bucket is known, `None` until it was listed, and a notice of each change of it.
+    pub fn progress(&self, bucket: Bucket) -> channel::Receiver<Option<u64>> {
         self.0.progress[bucket as usize].subscribe()
+    }
+
+    /// Waits until both buckets were listed once, for as long as that takes.
+    pub(crate) async fn ready(&self) {
+        for bucket in [Bucket::Records, Bucket::Tags] {
+            // The sender is in `self`, so that it is there.
+            let _ = self.progress(bucket).wait_for(Option::is_some).await;
+        }
     }
 
     fn applied(&self, bucket: Bucket) -> u64 {
@@ -129,7 +137,7 @@ impl Index {
         if complete {
             state.set_applied(bucket, sequence);
             drop(state);
-            self.0.progress[bucket as usize].send_replace(sequence);
+            self.0.progress[bucket as usize].send_replace(Some(sequence));
         }
     }
 
@@ -140,12 +148,12 @@ impl Index {
         state.sweep(bucket, seen, snapshot);
         state.set_applied(bucket, sequence);
         drop(state);
-        self.0.progress[bucket as usize].send_replace(sequence);
+        self.0.progress[bucket as usize].send_replace(Some(sequence));
     }
 
     fn forget(&self, bucket: Bucket) {
         self.change().forget(bucket);
-        self.0.progress[bucket as usize].send_replace(0);
+        self.0.progress[bucket as usize].send_replace(None);
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {

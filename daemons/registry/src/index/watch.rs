@@ -34,14 +34,7 @@ const LISTING: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize)]
 pub(crate) struct StreamInfo {
     pub(crate) created: String,
-    pub(crate) config: StreamConfig,
     pub(crate) state: StreamState,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct StreamConfig {
-    #[serde(default)]
-    pub(crate) allow_msg_ttl: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,0 +1,56 @@
+//! Tags that are to be at the hub too.
+
+use super::{CasError, Storage, StorageError, Unavailable};
+use crate::{
+    Digest, Key, Repository, Tag,
+    records::{AnnounceRecord, Origin, now},
+};
+
+impl Storage {
+    /// Notes that a tag is to travel, when the fleet says so of its repository and a client pushed it.
+    /// It comes before the tag: a crash between them announces what is not tagged yet, and whoever
+    /// announces looks at the tag first.
+    pub(super) async fn announce(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        digest: &Digest,
+        origin: &Origin,
+    ) -> Result<(), StorageError> {
+        let travels = self.policy().announce.iter().any(|pattern| pattern.matches(repository.as_str()));
+        if *origin != Origin::Pushed || !travels {
+            return Ok(());
+        }
+        let key = Key::Announce(repository.clone(), tag.clone());
+        for _ in 0..super::uploads::ATTEMPTS {
+            let record = AnnounceRecord { digest: digest.clone(), since: now() };
+            let waiting = self.ledger().fetch::<AnnounceRecord>(&key).await?;
+            let written = match waiting {
+                Some(waiting) if waiting.digest == *digest => return Ok(()),
+                Some(waiting) => self.ledger().update(&key, waiting.revision, &record).await,
+                None => self.ledger().create(&key, &record).await,
+            };
+            match written {
+                Ok(_) => return Ok(()),
+                Err(CasError::Conflict) => {}
+                Err(CasError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
+    }
+
+    /// Notes that the hub has what was announced at the revision given; false when something newer is
+    /// announced meanwhile.
+    pub async fn announced(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        revision: u64,
+    ) -> Result<bool, StorageError> {
+        match self.ledger().delete(&Key::Announce(repository.clone(), tag.clone()), revision).await {
+            Ok(()) => Ok(true),
+            Err(CasError::Conflict) => Ok(false),
+            Err(CasError::Failed(error)) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Manifests of repositories.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    CasError, LARGEST_MANIFEST, Storage, StorageError, Unavailable,
+    blobs::Linked,
+    commit::own_blob,
+    document::{self, Document},
+    session::{Open, Session},
+    uploads::{ATTEMPTS, new_record},
+};
+use crate::{
+    Algorithm, Bucket, Digest, Key, Reference, Repository, Tag,
+    chunks::Hasher,
+    index::Versioned,
+    records::{BlobRecord, ManifestRecord, Origin, TagRecord, now},
+};
+
+/// A manifest that is to be stored.
+#[derive(Clone, Debug)]
+pub struct PutManifest {
+    /// Where.
+    pub repository: Repository,
+    /// Its digest as the client named it; SHA-256 when it named none.
+    pub digest: Option<Digest>,
+    /// The tags that are to stand for it.
+    pub tags: Vec<Tag>,
+    /// What the client sent it as, parameters and all; may be empty.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Who does it, for those who watch tags: a token's name, `anonymous`, `travel`.
+    pub by: String,
+    /// Where it comes from. Tags that were pushed here are not changed by what comes from the hub or
+    /// an upstream registry.
+    pub origin: Origin,
+}
+
+/// What was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// The manifest.
+    pub digest: Digest,
+    /// What it refers to, which need not be here.
+    pub subject: Option<Digest>,
+}
+
+/// A manifest that a repository has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestInfo {
+    /// The manifest.
+    pub digest: Digest,
+    /// As it was pushed.
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    /// Where the tag comes from, when it was asked for by tag; else the manifest.
+    pub origin: Origin,
+}
+
+impl Storage {
+    /// The manifest that a reference means.
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<Option<ManifestInfo>, StorageError> {
+        let (digest, origin) = match reference {
+            Reference::Digest(digest) => (digest.clone(), None),
+            Reference::Tag(tag) => match self.known_tag(repository, tag).await? {
+                Some((digest, origin)) => (digest, Some(origin)),
+                None => return Ok(None),
+            },
+        };
+        let Some(manifest) = self.known_manifest(repository, &digest).await? else { return Ok(None) };
+        Ok(Some(ManifestInfo {
+            digest,
+            media_type: manifest.media_type.clone(),
+            size: manifest.size,
+            origin: origin.unwrap_or_else(|| manifest.origin.clone()),
+        }))
+    }
+
+    /// Stores a manifest, and the tags that are to stand for it. What it mentions must be there, save
+    /// its subject, the manifests of an index and layers that are elsewhere.
+    pub async fn put_manifest(&self, put: PutManifest) -> Result<StoredManifest, StorageError> {
+        let put = Arc::new(put);
+        let (digest, document) = examine(&put).await?;
+        self.check_blobs(&put.repository, &document.blobs).await?;
+        let record = new_manifest(&put, &document);
+        let mut upload = None;
+        for _ in 0..ATTEMPTS {
+            let is_own = self.store_content(&put, &digest, &mut upload).await?;
+            let written = self.record_manifest(&put.repository, &digest, &record).await?;
+            // The index has all that was written before the manifest.
+            if !self.is_live(&digest) {
+                continue;
+            }
+            let checked = self.check_blobs_again(&put.repository, &document.blobs).await;
+            if let (Err(_), Some(revision)) = (&checked, written) {
+                let key = Key::Manifest(put.repository.clone(), digest.clone());
+                // Somebody who relies on it since has looked at its blobs too.
+                let _ = self.ledger().delete(&key, revision).await;
+            }
+            if let Some(open) = upload.take() {
+                self.conclude(open, is_own);
+            }
+            checked?;
+            self.0.recent.put(&digest, &put.bytes);
+            self.put_tags(&put, &digest, &record).await?;
+            return Ok(StoredManifest { digest, subject: document.subject });
+        }
+        Err(Unavailable::Contended { key: Key::Blob(digest).to_string() }.into())
+    }
+
+    /// Deletes a manifest, and before it the tags that stand for it.
+    pub async fn delete_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        by: &str,
+    ) -> Result<(), StorageError> {
+        let key = Key::Manifest(repository.clone(), digest.clone());
+        let mut was_there = false;
+        for _ in 0..ATTEMPTS {
+            self.delete_tags_of(repository, digest, by).await?;
+            let Some(manifest) = self.ledger().fetch::<ManifestRecord>(&key).await? else {
+                let reference = Reference::Digest(digest.clone());
+                return if was_there { Ok(()) } else { Err(StorageError::ManifestUnknown { reference }) };
+            };
+            match self.ledger().delete(&key, manifest.revision).await {
+                // Once more: a tag that came in between must not stand for nothing.
+                Ok(()) => was_there = true,
+                Err(CasError::Conflict) => {}
+                Err(CasError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
+    }
+
+    async fn delete_tags_of(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        by: &str,
+    ) -> Result<(), StorageError> {
+        self.index().caught_up_with(Bucket::Tags).await?;
+        for (tag, entry) in self.index().tags_of(repository, digest) {
+            // Changed or gone meanwhile is as good.
+            self.delete_tag_at(repository, &tag, &entry, by).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to the bytes of a manifest. Whether the chunks of `upload`, which is begun when it has to
+    /// be, are those that count.
+    async fn store_content(
+        &self,
+        put: &PutManifest,
+        digest: &Digest,
+        upload: &mut Option<Open>,
+    ) -> Result<bool, StorageError> {
+        if upload.is_none() && self.rely_on_blob(digest).await? {
+            return Ok(false);
+        }
+        let open = match upload {
+            Some(open) => open,
+            None => upload.insert(self.upload_bytes(put, digest).await?),
+        };
+        self.settle_blob(digest, &own_blob(open)).await
+    }
+
+    /// Relies on a blob that is there; false when it is not, or not for long.
+    async fn rely_on_blob(&self, digest: &Digest) -> Result<bool, StorageError> {
+        let key = Key::Blob(digest.clone());
+        for _ in 0..ATTEMPTS {
+            let blob = self.known_blob(digest).await?;
+            let Some(blob) = blob.filter(|blob| !blob.dying) else { return Ok(false) };
+            if self.is_fresh(blob.touched) {
+                return Ok(true);
+            }
+            let touched = BlobRecord { touched: now(), ..(*blob.record).clone() };
+            match self.ledger().update(&key, blob.revision, &touched).await {
+                Ok(_) => return Ok(true),
+                Err(CasError::Conflict) => {
+                    self.ledger().fetch::<BlobRecord>(&key).await?;
+                }
+                Err(CasError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
+    }
+
+    /// Stores the bytes of a manifest as an upload that is claimed from the beginning, since they are
+    /// verified already.
+    async fn upload_bytes(&self, put: &PutManifest, digest: &Digest) -> Result<Open, StorageError> {
+        let mut record = new_record(&put.repository, digest.algorithm(), put.bytes.len() as u64);
+        record.claimed = Some(digest.clone());
+        let (id, revision) = self.begin_as(&record).await?;
+        let busy = self.occupy(id).ok_or(StorageError::Busy)?;
+        let upload = Versioned { revision, record: Arc::new(record) };
+        let mut open = Session::new(self.clone(), id, upload, busy).into_open();
+        open.writer()?.write(put.bytes.clone()).await?;
+        let written = open.flush().await?;
+        open.set(written);
+        Ok(open)
+    }
+
+    /// Writes the record of a manifest, unless a fresh one says the same, and waits until the index has
+    /// all before it. The revision, when it was not there before.
+    async fn record_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        record: &ManifestRecord,
+    ) -> Result<Option<u64>, StorageError> {
+        let key = Key::Manifest(repository.clone(), digest.clone());
+        for _ in 0..ATTEMPTS {
+            let there = self.index().manifest(repository, digest);
+            let written = match &there {
+                None => self.ledger().create(&key, record).await,
+                Some(there) => {
+                    let origin = match there.origin {
+                        Origin::Pushed => Origin::Pushed,
+                        _ => record.origin.clone(),
+                    };
+                    let is_same = there.media_type == record.media_type && there.origin == origin;
+                    if is_same && there.idle.is_none() && self.is_fresh(there.touched) {
+                        self.settled(there.revision).await?;
+                        if self.index().manifest(repository, digest).is_some() {
+                            return Ok(None);
+                        }
+                        continue;
+                    }
+                    let again = ManifestRecord { touched: now(), origin, ..record.clone() };
+                    self.ledger().update(&key, there.revision, &again).await
+                }
+            };
+            match written {
+                Ok(revision) => {
+                    self.settled(revision).await?;
+                    return Ok(there.is_none().then_some(revision));
+                }
+                Err(CasError::Conflict) => {
+                    self.ledger().fetch::<ManifestRecord>(&key).await?;
+                }
+                Err(CasError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
+    }
+
+    /// Refuses a manifest before anything of it is stored.
+    async fn check_blobs(&self, repository: &Repository, blobs: &[Digest]) -> Result<(), StorageError> {
+        for digest in blobs {
+            if self.touch_blob(repository, digest).await?.is_none() {
+                return Err(StorageError::ManifestBlobUnknown { digest: digest.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the blobs of a manifest after it was written: the collector may have marked them
+    /// before it knew of the manifest.
+    async fn check_blobs_again(&self, repository: &Repository, blobs: &[Digest]) -> Result<(), StorageError> {
+        for digest in blobs {
+            let unknown = || StorageError::ManifestBlobUnknown { digest: digest.clone() };
+            let link = self.index().link(repository, digest).ok_or_else(unknown)?;
+            if link.idle.is_some() {
+                let (Linked::Fresh | Linked::Written(_)) = self.link(repository, digest, link.size).await?;
+            }
+            if !self.is_live(digest) {
+                return Err(unknown());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the tags of a manifest, then looks whether it is still there.
+    async fn put_tags(
+        &self,
+        put: &PutManifest,
+        digest: &Digest,
+        record: &ManifestRecord,
+    ) -> Result<(), StorageError> {
+        let mut last = None;
+        for tag in &put.tags {
+            self.announce(&put.repository, tag, digest, &put.origin).await?;
+            let new = TagRecord {
+                repository: put.repository.clone(),
+                tag: tag.clone(),
+                digest: Some(digest.clone()),
+                previous: None,
+                media_type: record.media_type.clone(),
+                size: record.size,
+                at: now(),
+                by: put.by.clone(),
+                origin: put.origin.clone(),
+            };
+            last = self.write_tag(new).await?.or(last);
+        }
+        let Some(last) = last else { return Ok(()) };
+        self.ledger().settled(Bucket::Tags, last).await?;
+        self.index().caught_up_with(Bucket::Records).await?;
+        match self.index().manifest(&put.repository, digest) {
+            Some(manifest) if manifest.idle.is_none() => Ok(()),
+            Some(_) => self.record_manifest(&put.repository, digest, record).await.map(drop),
+            None => {
+                self.delete_tags_of(&put.repository, digest, &put.by).await?;
+                Err(StorageError::ManifestUnknown { reference: Reference::Digest(digest.clone()) })
+            }
+        }
+    }
+}
+
+/// Verifies and reads a manifest, which takes milliseconds for a large one.
+async fn examine(put: &Arc<PutManifest>) -> Result<(Digest, Document), StorageError> {
+    if put.bytes.len() as u64 > LARGEST_MANIFEST {
+        return Err(StorageError::TooLarge { limit: LARGEST_MANIFEST });
+    }
+    let put = Arc::clone(put);
+    let examined = tokio::task::spawn_blocking(move || {
+        let mut hasher = Hasher::new(put.digest.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
+        hasher.update(&put.bytes);
+        let found = hasher.digest();
+        if let Some(expected) = put.digest.clone().filter(|expected| *expected != found) {
+            return Err(StorageError::DigestMismatch { expected, found });
+        }
+        Ok((found, document::parse(&put.media_type, &put.bytes)?))
+    });
+    examined.await.map_err(crate::chunks::ChunkError::from)?
+}
+
+fn new_manifest(put: &PutManifest, document: &Document) -> ManifestRecord {
+    ManifestRecord {
+        media_type: document.media_type.clone(),
+        size: put.bytes.len() as u64,
+        subject: document.subject.clone(),
+        artifact_type: document.artifact_type.clone(),
+        annotations: document.annotations.clone(),
+        blobs: document.blobs.clone(),
+        manifests: document.manifests.clone(),
+        touched: now(),
+        idle: None,
+        origin: put.origin.clone(),
+    }
+}

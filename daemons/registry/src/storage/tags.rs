@@ -1,0 +1,129 @@
+//! Tags. Each write is an event, which whoever watches the bucket sees.
+
+use super::{CasError, Storage, StorageError, Unavailable, uploads::ATTEMPTS};
+use crate::{
+    Digest, Key, Reference, Repository, Tag,
+    index::Tagged,
+    records::{Origin, TagRecord, now},
+};
+
+impl Storage {
+    /// The tags of a repository in order; `None` when there is no such repository.
+    pub async fn tags(&self, repository: &Repository) -> Result<Option<Vec<(Tag, Tagged)>>, StorageError> {
+        self.tags_after(repository, None, usize::MAX).await
+    }
+
+    /// At most `limit` tags of a repository in order, those after `last`, which need not be one; `None`
+    /// when there is no such repository.
+    pub async fn tags_after(
+        &self,
+        repository: &Repository,
+        last: Option<&Tag>,
+        limit: usize,
+    ) -> Result<Option<Vec<(Tag, Tagged)>>, StorageError> {
+        if let Some(tags) = self.index().tags_after(repository, last, limit) {
+            return Ok(Some(tags));
+        }
+        // Another daemon may have made the repository a moment ago.
+        self.index().caught_up().await?;
+        Ok(self.index().tags_after(repository, last, limit))
+    }
+
+    /// Deletes a tag. Its manifest stays.
+    pub async fn delete_tag(&self, repository: &Repository, tag: &Tag, by: &str) -> Result<(), StorageError> {
+        let key = Key::Tag(repository.clone(), tag.clone());
+        for _ in 0..ATTEMPTS {
+            // The index knows what JetStream has after this.
+            let there = self.ledger().fetch::<TagRecord>(&key).await?;
+            let Some((there, digest)) = there.and_then(|there| Some((there.revision, there.digest.clone()?)))
+            else {
+                return Err(StorageError::ManifestUnknown { reference: Reference::Tag(tag.clone()) });
+            };
+            if self.write_deletion(&key, there, &digest, by).await? {
+                return Ok(());
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
+    }
+
+    /// Deletes a tag if it is what the index had it as; false when it is not any more.
+    pub async fn delete_tag_at(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        entry: &Tagged,
+        by: &str,
+    ) -> Result<bool, StorageError> {
+        let key = Key::Tag(repository.clone(), tag.clone());
+        self.write_deletion(&key, entry.revision, &entry.digest, by).await
+    }
+
+    async fn write_deletion(
+        &self,
+        key: &Key,
+        revision: u64,
+        digest: &Digest,
+        by: &str,
+    ) -> Result<bool, StorageError> {
+        let Key::Tag(repository, tag) = key else { return Ok(false) };
+        let last = TagRecord {
+            repository: repository.clone(),
+            tag: tag.clone(),
+            digest: None,
+            previous: Some(digest.clone()),
+            media_type: String::new(),
+            size: 0,
+            at: now(),
+            by: by.to_owned(),
+            origin: Origin::default(),
+        };
+        match self.ledger().delete_tag(key, revision, &last).await {
+            Ok(()) => Ok(true),
+            Err(CasError::Conflict) => Ok(false),
+            Err(CasError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Writes a tag over whatever it stood for, and returns its revision; `None` when it stands for
+    /// that already, or was pushed here and would be changed by what comes from elsewhere.
+    pub(super) async fn write_tag(&self, mut new: TagRecord) -> Result<Option<u64>, StorageError> {
+        let key = Key::Tag(new.repository.clone(), new.tag.clone());
+        let comes_down = matches!(new.origin, Origin::Hub | Origin::Upstream(_));
+        for _ in 0..ATTEMPTS {
+            let written = match self.index().tag(&new.repository, &new.tag) {
+                None => self.ledger().create(&key, &new).await,
+                Some(there) => {
+                    let is_same = Some(&there.digest) == new.digest.as_ref()
+                        && *there.media_type == *new.media_type
+                        && *there.origin == new.origin;
+                    if is_same || comes_down && *there.origin == Origin::Pushed {
+                        return Ok(None);
+                    }
+                    new.previous = Some(there.digest.clone());
+                    self.ledger().update(&key, there.revision, &new).await
+                }
+            };
+            match written {
+                Ok(revision) => return Ok(Some(revision)),
+                Err(CasError::Conflict) => {
+                    self.ledger().fetch::<TagRecord>(&key).await?;
+                }
+                Err(CasError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
+    }
+
+    /// What a tag stands for, by the index, or JetStream when the index has none.
+    pub(super) async fn known_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<(Digest, Origin)>, StorageError> {
+        if let Some(there) = self.index().tag(repository, tag) {
+            return Ok(Some((there.digest, (*there.origin).clone())));
+        }
+        let there = self.ledger().fetch::<TagRecord>(&Key::Tag(repository.clone(), tag.clone())).await?;
+        Ok(there.and_then(|there| Some((there.digest.clone()?, there.origin.clone()))))
+    }
+}
