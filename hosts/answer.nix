@@ -4,6 +4,7 @@
 # Both are over once the machine is enrolled: what comes later needs the keys that it then has.
 { config, lib, ... }:
 let
+  hardening = import ../modules/hardening.nix;
   leafbox = "${config.services.leafbox.package}/bin/leafbox";
   enrolled = "/var/lib/leafbox-keys/enrolled";
   # The FAT partition: that of EFI, or that of the Raspberry Pi's firmware.
@@ -21,48 +22,35 @@ let
     environment.LEAFBOX_CONFIG = "/etc/leafbox/node.toml";
     path = [ config.systemd.package ];
     # Root, for the keys are root's. Of root's powers it needs to write into the node's folder and to
-    # give the account JWTs in it to the node. ProtectClock is not here: it allows one device, and with
-    # that forbids all others, such as the TPM and the console.
-    serviceConfig = {
-      CapabilityBoundingSet = [
-        "CAP_CHOWN"
-        "CAP_DAC_OVERRIDE"
-      ];
-      # The keys, the account JWTs, and the host key that systemd-creds makes once.
-      ReadWritePaths = [
-        "/var/lib"
-        "-${config.services.leafbox.settings.data}"
-      ];
-      IPAddressDeny = "any";
-      LockPersonality = true;
-      MemoryDenyWriteExecute = true;
-      MemoryMax = "128M";
-      NoNewPrivileges = true;
-      PrivateMounts = true;
-      PrivateNetwork = true;
-      PrivateTmp = true;
-      ProcSubset = "pid";
-      ProtectControlGroups = true;
-      ProtectHome = true;
-      ProtectHostname = true;
-      ProtectKernelLogs = true;
-      ProtectKernelModules = true;
-      ProtectKernelTunables = true;
-      ProtectProc = "invisible";
-      ProtectSystem = "strict";
-      RestrictAddressFamilies = "AF_UNIX";
-      RestrictNamespaces = true;
-      RestrictRealtime = true;
-      RestrictSUIDSGID = true;
-      SystemCallArchitectures = "native";
-      SystemCallErrorNumber = "EPERM";
-      SystemCallFilter = [
-        "@system-service"
-        "~@resources"
-      ];
-      TasksMax = 32;
-      UMask = "0077";
-    };
+    # give the account JWTs in it to the node, which a namespace of users forbids. ProtectClock and
+    # DevicePolicy allow few devices, and the TPM and the console are others.
+    serviceConfig =
+      removeAttrs hardening.common [
+        "DevicePolicy"
+        "PrivateUsers"
+        "ProtectClock"
+      ]
+      // {
+        CapabilityBoundingSet = [
+          "CAP_CHOWN"
+          "CAP_DAC_OVERRIDE"
+        ];
+        # The keys, the account JWTs, and the host key that systemd-creds makes once.
+        ReadWritePaths = [
+          "/var/lib"
+          "-${config.services.leafbox.settings.data}"
+        ];
+        IPAddressDeny = "any";
+        MemoryMax = "128M";
+        PrivateNetwork = true;
+        RestrictAddressFamilies = "AF_UNIX";
+        # To give files away is among the privileged calls.
+        SystemCallFilter = [
+          "@system-service"
+          "~@resources"
+        ];
+        TasksMax = 32;
+      };
   };
 in
 {

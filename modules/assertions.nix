@@ -5,7 +5,7 @@ let
   cfg = config.services.leafbox;
   uses = import ./credential-uses.nix {
     inherit lib;
-    inherit (cfg) settings;
+    inherit (cfg) settings fleet;
   };
 
   inStore = path: builtins.isPath path || lib.hasPrefix "${builtins.storeDir}/" (toString path);
@@ -17,7 +17,10 @@ let
     inherit lib;
     inherit (cfg) settings;
   };
-  needed = lib.optional encrypts "jetstream.key" ++ lib.optional listeners.runsHealth "health.creds";
+  needed =
+    lib.optional encrypts "jetstream.key"
+    ++ lib.optional listeners.runsHealth "health.creds"
+    ++ lib.optional listeners.runsRegistry "registry.creds";
   lacking = builtins.filter (name: !cfg.credentials ? ${name}) needed;
 
   # The paths of all strings that are secrets by their look, never the strings.
@@ -91,8 +94,9 @@ in
         assertion = unused == { };
         message = ''
           services.leafbox.credentials: nothing reads ${names unused}. leafbox knows jetstream.key,
-          health.creds, leaf-<ACCOUNT>.creds, apply-<ACCOUNT>.creds, sys.creds, and the files that
-          services.leafbox.settings names under nats.tls and uplink: correct the name, or remove it.'';
+          health.creds, registry.creds, leaf-<ACCOUNT>.creds, apply-<ACCOUNT>.creds, sys.creds, and the
+          files that services.leafbox.settings names under nats.tls, uplink and registry.tls, and
+          services.leafbox.fleet under registry.upstreams: correct the name, or remove it.'';
       }
       {
         assertion = shown == [ ];

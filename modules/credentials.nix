@@ -5,7 +5,7 @@ let
   cfg = config.services.leafbox;
   uses = import ./credential-uses.nix {
     inherit lib;
-    inherit (cfg) settings;
+    inherit (cfg) settings fleet;
   };
   listeners = import ./listeners.nix {
     inherit lib;
@@ -41,6 +41,7 @@ in
       leafbox-apply = load "apply" "apply";
       leafbox-uplink = load "uplink" "apply";
       leafbox-health = lib.mkIf listeners.runsHealth (load "health" "health");
+      leafbox-registry = lib.mkIf listeners.runsRegistry (load "registry" "registry");
     };
   };
 }

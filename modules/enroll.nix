@@ -18,6 +18,7 @@ in
       "/nats"
       "/apply"
       "/health"
+      "/registry"
       "/signing"
     ];
 

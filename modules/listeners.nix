@@ -26,6 +26,10 @@ rec {
     "health"
     "listen"
   ];
+  registry = declared [
+    "registry"
+    "listen"
+  ];
   nats =
     client
     ++
@@ -43,6 +47,7 @@ rec {
           "leaf"
           "route"
         ];
-  all = nats ++ health;
+  all = nats ++ health ++ registry;
   runsHealth = lib.attrByPath [ "health" "listen" ] "" settings != "off";
+  runsRegistry = lib.attrByPath [ "registry" "listen" ] "" settings != "off";
 }

@@ -1,5 +1,5 @@
-# The units: nats-server directly under systemd, then what converges it, watches its uplink and
-# tells its health. Nothing waits for the network beyond this machine.
+# The units: nats-server directly under systemd, then what converges it, watches its uplink, tells its
+# health and serves images from it. Nothing waits for the network beyond this machine.
 {
   config,
   lib,
@@ -17,28 +17,40 @@ let
 
   inherit (cfg.settings) data;
   underVarLib = lib.hasPrefix "/var/lib/" data;
-  state =
+  # What a unit may write: the whole folder, or only one in it.
+  stateAt =
+    folder:
     if underVarLib then
       {
-        StateDirectory = lib.removePrefix "/var/lib/" data;
+        StateDirectory = lib.removePrefix "/var/lib/" data + folder;
         StateDirectoryMode = "0750";
       }
     else
-      { ReadWritePaths = [ data ]; };
+      { ReadWritePaths = [ (data + folder) ]; };
 
   # The daemons reach nats-server over loopback unless it listens on another address alone.
   clientOnLoopback = lib.all (listener: listener.loopback || listener.wildcard) listeners.client;
-  healthOnLoopback = lib.all (listener: listener.loopback) listeners.health;
+  onLoopback = lib.all (listener: listener.loopback);
+  registryOnLoopback = onLoopback listeners.registry && (cfg.fleet.registry.upstreams or [ ]) == [ ];
   natsOnLoopback =
-    lib.all (listener: listener.loopback) listeners.nats
+    onLoopback listeners.nats
     && lib.attrByPath [ "uplink" "urls" ] [ ] cfg.settings == [ ]
     && lib.attrByPath [ "cluster" "routes" ] [ ] cfg.settings == [ ];
-  # A websocket on 443: it costs 0.3 of exposure.
-  privilegedPort = lib.any (listener: listener.port > 0 && listener.port < 1024) listeners.nats;
+  # A websocket or the registry on 443: it costs 0.4 of exposure.
+  privileged =
+    here:
+    lib.optionalAttrs (lib.any (listener: listener.port > 0 && listener.port < 1024) here) {
+      AmbientCapabilities = "CAP_NET_BIND_SERVICE";
+      CapabilityBoundingSet = "CAP_NET_BIND_SERVICE";
+      # A capability in a user namespace binds nothing outside of it.
+      PrivateUsers = false;
+    };
 
+  keys = "/var/lib/leafbox-keys";
+  enrolled = "${keys}/enrolled";
   unit = {
     # The target cannot say this for its services: systemd queues what it wants before it looks.
-    ConditionPathExists = lib.mkIf cfg.enroll.enable "/var/lib/leafbox-keys/enrolled";
+    ConditionPathExists = lib.mkIf cfg.enroll.enable enrolled;
     RequiresMountsFor = data;
     # Tried for ever, with the back-off of the service.
     StartLimitIntervalSec = 0;
@@ -46,7 +58,7 @@ let
 
   service =
     hardening.daemon
-    // state
+    // stateAt ""
     // {
       User = "leafbox";
       Group = "leafbox";
@@ -72,14 +84,20 @@ let
     lib.filterAttrs (name: _: lib.hasPrefix "leafbox/" name) config.environment.etc
   );
 
-  # What works on nats-server's stores, and goes when it goes.
+  # What works beside nats-server.
   beside = {
     wantedBy = [ "leafbox.target" ];
-    requires = [ "leafbox-nats.service" ];
     after = [ "leafbox-nats.service" ];
     restartTriggers = files;
     inherit environment;
     unitConfig = unit;
+  };
+  # What only works on its stores goes when it goes; what answers somebody tells them that it is gone.
+  onStores = beside // {
+    requires = [ "leafbox-nats.service" ];
+  };
+  answering = beside // {
+    wants = [ "leafbox-nats.service" ];
   };
   clientService = service // small // lib.optionalAttrs clientOnLoopback hardening.loopback;
 in
@@ -94,7 +112,11 @@ in
     users.groups.leafbox = { };
 
     # Before the first start too: enrolment leaves the accounts there.
-    systemd.tmpfiles.rules = [ "d ${data} 0750 leafbox leafbox -" ];
+    systemd.tmpfiles.rules = [
+      "d ${data} 0750 leafbox leafbox -"
+    ]
+    # The one folder that the registry writes must be there.
+    ++ lib.optional listeners.runsRegistry "d ${data}/registry 0750 leafbox leafbox -";
 
     # It is reached when the node is up and its stores are as declared. The default dependencies would
     # make multi-user.target wait for that, which at a hub whose other nodes are away takes minutes.
@@ -108,6 +130,7 @@ in
           "uplink"
         ]
         ++ lib.optional listeners.runsHealth "health"
+        ++ lib.optional listeners.runsRegistry "registry"
       );
       before = [ "shutdown.target" ];
       conflicts = [ "shutdown.target" ];
@@ -147,12 +170,7 @@ in
       serviceConfig =
         service
         // lib.optionalAttrs natsOnLoopback hardening.loopback
-        // lib.optionalAttrs privilegedPort {
-          AmbientCapabilities = "CAP_NET_BIND_SERVICE";
-          CapabilityBoundingSet = "CAP_NET_BIND_SERVICE";
-          # A capability in a user namespace binds nothing outside of it.
-          PrivateUsers = false;
-        }
+        // privileged listeners.nats
         // {
           Type = "notify";
           # A child tells that nats-server is ready and alive.
@@ -185,7 +203,7 @@ in
         };
     };
 
-    systemd.services.leafbox-apply = beside // {
+    systemd.services.leafbox-apply = onStores // {
       description = "accounts and stores of the leafbox node as declared";
       serviceConfig = clientService // {
         Type = "oneshot";
@@ -197,7 +215,7 @@ in
       };
     };
 
-    systemd.services.leafbox-uplink = beside // {
+    systemd.services.leafbox-uplink = onStores // {
       description = "uplink watch of the leafbox node";
       serviceConfig = clientService // {
         Type = "notify";
@@ -206,24 +224,50 @@ in
       };
     };
 
-    systemd.services.leafbox-health = lib.mkIf listeners.runsHealth {
-      description = "health of the leafbox node";
-      wantedBy = [ "leafbox.target" ];
-      # It also tells that nats-server is gone, so that it does not go with it.
-      wants = [ "leafbox-nats.service" ];
-      after = [ "leafbox-nats.service" ];
-      restartTriggers = files;
-      inherit environment;
-      unitConfig = unit;
-      serviceConfig =
-        service
-        // removeAttrs small [ "SocketBindDeny" ]
-        // lib.optionalAttrs (clientOnLoopback && healthOnLoopback) hardening.loopback
-        // {
-          Type = "notify";
-          ExecStart = "${cfg.package}/bin/leafbox-health --config /etc/leafbox/node.toml";
-          WatchdogSec = "1min";
+    systemd.services.leafbox-health = lib.mkIf listeners.runsHealth (
+      answering
+      // {
+        description = "health of the leafbox node";
+        serviceConfig =
+          service
+          // removeAttrs small [ "SocketBindDeny" ]
+          // lib.optionalAttrs (clientOnLoopback && onLoopback listeners.health) hardening.loopback
+          // {
+            Type = "notify";
+            ExecStart = "${cfg.package}/bin/leafbox-health --config /etc/leafbox/node.toml";
+            WatchdogSec = "1min";
+          };
+      }
+    );
+
+    systemd.services.leafbox-registry = lib.mkIf listeners.runsRegistry (
+      answering
+      // {
+        description = "container registry of the leafbox node";
+        unitConfig = unit // {
+          # A box that was enrolled before there was a registry has no key for it until it asks anew.
+          ConditionPathExists = lib.mkIf cfg.enroll.enable [
+            enrolled
+            "${keys}/registry/registry.creds"
+          ];
         };
-    };
+        serviceConfig =
+          service
+          // stateAt "/registry"
+          // lib.optionalAttrs (clientOnLoopback && registryOnLoopback) hardening.loopback
+          // privileged listeners.registry
+          // {
+            Type = "notify";
+            ExecStart = "${cfg.package}/bin/leafbox-registry --config /etc/leafbox/node.toml";
+            WatchdogSec = "1min";
+            RestartPreventExitStatus = 2;
+            # 96 MiB at most, and beside them what of its cache the kernel keeps at hand.
+            MemoryMax = "25%";
+            TasksMax = 640;
+            # Two files a client: its connection, and a blob of the cache.
+            LimitNOFILE = 8192;
+          };
+      }
+    );
   };
 }

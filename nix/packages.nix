@@ -8,7 +8,7 @@ let
   nats-server = pkgs.callPackage ./nats-server.nix { };
 
   # One build gives all programs; each daemon is also there under its own name.
-  daemons = lib.genAttrs [ "leafbox-health" ] (
+  daemons = lib.genAttrs [ "leafbox-health" "leafbox-registry" ] (
     name:
     pkgs.runCommand "${name}-${leafbox.version}"
       {

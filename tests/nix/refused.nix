@@ -65,7 +65,7 @@ let
         jwts = ../../daemons/nats-conf/tests/fixtures;
         enroll.enable = false;
       };
-      words = "lacks jetstream.key and health.creds";
+      words = "lacks jetstream.key and health.creds and registry.creds";
     };
     no-jwts-and-no-enrolment = {
       declared = good // {
@@ -73,6 +73,7 @@ let
         credentials = {
           "jetstream.key" = "/run/secrets/jetstream.key";
           "health.creds" = "/run/secrets/health.creds";
+          "registry.creds" = "/run/secrets/registry.creds";
         };
       };
       words = "services.leafbox.jwts = ./jwts";

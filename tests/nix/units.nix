@@ -33,6 +33,10 @@ let
     credentials = {
       "jetstream.key" = "/run/secrets/jetstream.key";
       "health.creds" = "/run/secrets/health.creds";
+      "registry.creds" = "/run/secrets/registry.creds";
+      "docker-io.login" = "/run/secrets/docker-io.login";
+      "images.crt" = "/run/secrets/images.crt";
+      "images.key" = "/run/secrets/images.key";
       "leaf-SHOP.creds" = {
         path = "/etc/credstore.encrypted/leaf-SHOP.creds";
         encrypted = true;
@@ -45,6 +49,19 @@ let
     settings.nats.tls.client = {
       cert = "shop.crt";
       key = "shop.key";
+    };
+    settings.registry.tls = {
+      cert = "images.crt";
+      key = "images.key";
+    };
+    fleet = lib.recursiveUpdate fleet {
+      registry.upstreams = [
+        {
+          prefix = "docker.io";
+          url = "https://registry-1.docker.io";
+          credentials = "docker-io.login";
+        }
+      ];
     };
   };
   with' = settings: enrolled // { inherit settings; };
@@ -77,6 +94,7 @@ in
       leafbox-apply = [ "leafbox.target" ];
       leafbox-uplink = [ "leafbox.target" ];
       leafbox-health = [ "leafbox.target" ];
+      leafbox-registry = [ "leafbox.target" ];
       leafbox-enroll = [ "multi-user.target" ];
     };
   };
@@ -91,6 +109,10 @@ in
         "leafbox-health"
       ] (_: "/var/lib/leafbox-keys/enrolled")
       // {
+        leafbox-registry = [
+          "/var/lib/leafbox-keys/enrolled"
+          "/var/lib/leafbox-keys/registry/registry.creds"
+        ];
         leafbox-enroll = "!/var/lib/leafbox-keys/enrolled";
       };
   };
@@ -109,6 +131,7 @@ in
           "apply"
           "health"
           "nats"
+          "registry"
           "uplink"
         ];
   };
@@ -128,7 +151,10 @@ in
         })
         [
           enrolled
-          (with' { health.listen = "off"; })
+          (with' {
+            health.listen = "off";
+            registry.listen = "off";
+          })
         ];
     expected = [
       {
@@ -137,11 +163,13 @@ in
           "leafbox-apply.service"
           "leafbox-uplink.service"
           "leafbox-health.service"
+          "leafbox-registry.service"
         ];
         units = [
           "leafbox-apply.service"
           "leafbox-health.service"
           "leafbox-nats.service"
+          "leafbox-registry.service"
           "leafbox-uplink.service"
         ];
       }
@@ -175,6 +203,7 @@ in
       leafbox-apply = 2;
       leafbox-uplink = 2;
       leafbox-health = 2;
+      leafbox-registry = 2;
       leafbox-enroll = null;
     };
   };
@@ -210,6 +239,7 @@ in
       leafbox-apply = [ "leafbox:/var/lib/leafbox-keys/apply" ];
       leafbox-uplink = [ "leafbox:/var/lib/leafbox-keys/apply" ];
       leafbox-health = [ "leafbox:/var/lib/leafbox-keys/health" ];
+      leafbox-registry = [ "leafbox:/var/lib/leafbox-keys/registry" ];
       leafbox-enroll = null;
     };
   };
@@ -243,6 +273,13 @@ in
         "health.creds:/run/secrets/health.creds"
         "shop.crt:/run/secrets/shop.crt"
       ];
+      leafbox-registry = [
+        "docker-io.login:/run/secrets/docker-io.login"
+        "images.crt:/run/secrets/images.crt"
+        "images.key:/run/secrets/images.key"
+        "registry.creds:/run/secrets/registry.creds"
+        "shop.crt:/run/secrets/shop.crt"
+      ];
     };
   };
   testAnEncryptedCredentialIsDecrypted = {
@@ -261,6 +298,7 @@ in
       leafbox-apply = "any";
       leafbox-uplink = "any";
       leafbox-health = "any";
+      leafbox-registry = "any";
       leafbox-enroll = "any";
     };
   };
@@ -276,6 +314,7 @@ in
           (service (with' {
             nats.client = "10.0.0.5:4222";
             health.listen = "[::]:7777";
+            registry.listen = "[::]:5000";
           }) name).IPAddressDeny or null
         )
         [
@@ -283,12 +322,42 @@ in
           "apply"
           "uplink"
           "health"
+          "registry"
         ];
     expected = [
       null
       null
       null
       null
+      null
+    ];
+  };
+  testARegistryWithUpstreamsReachesThem = {
+    expr = (service explicit "registry").IPAddressDeny or null;
+    expected = null;
+  };
+  testTheRegistryCanBeOff = {
+    expr =
+      services (with' {
+        registry.listen = "off";
+      })
+      ? leafbox-registry;
+    expected = false;
+  };
+  # Of all that the node keeps, its cache: it answers whoever is on the network.
+  testTheRegistryWritesItsCacheAlone = {
+    expr = [
+      (service enrolled "registry").StateDirectory
+      (service (with' { data = "/srv/leafbox"; }) "registry").ReadWritePaths
+      (builtins.filter (lib.hasInfix "registry") (config enrolled).systemd.tmpfiles.rules)
+    ];
+    expected = [
+      "leafbox/registry"
+      [ "/srv/leafbox/registry" ]
+      [
+        "d /var/lib/leafbox/registry 0750 leafbox leafbox -"
+        "d /var/lib/leafbox-keys/registry 0700 root root -"
+      ]
     ];
   };
   testTheHealthDaemonCanBeOff = {
@@ -300,8 +369,16 @@ in
     expected = false;
   };
   testALowPortTakesOneCapability = {
-    expr = (service (with' { nats.websocket = "[::]:443"; }) "nats").CapabilityBoundingSet;
-    expected = "CAP_NET_BIND_SERVICE";
+    expr = [
+      (service (with' { nats.websocket = "[::]:443"; }) "nats").CapabilityBoundingSet
+      (service (with' { registry.listen = "[::]:443"; }) "registry").CapabilityBoundingSet
+      (service (with' { registry.listen = "[::]:443"; }) "nats").CapabilityBoundingSet
+    ];
+    expected = [
+      "CAP_NET_BIND_SERVICE"
+      "CAP_NET_BIND_SERVICE"
+      ""
+    ];
   };
 
   testTheFirewallStaysShut = {
@@ -319,12 +396,14 @@ in
           nats.leaf = "[::]:7422";
           nats.websocket = "off";
           health.listen = "0.0.0.0:7777";
+          registry.listen = "[::]:5000";
         })
         // {
           openFirewall = true;
         }
       )).networking.firewall.allowedTCPPorts;
     expected = [
+      5000
       7422
       7777
     ];
@@ -335,6 +414,16 @@ in
     expected = [ "/srv/leafbox" ];
   };
 
+  testTheRegistryLeavesNatsServerAlone = {
+    expr = [
+      (toSettings { registry.listen = "[::]:5000"; })
+      (toFleet { registry.quotas.team = "1GiB"; })
+    ];
+    expected = [
+      "reload"
+      "reload"
+    ];
+  };
   testALimitReloads = {
     expr = toSettings { nats.max_connections = 5; };
     expected = "reload";

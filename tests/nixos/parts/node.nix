@@ -11,6 +11,7 @@ let
   own = [
     "jetstream.key"
     "health.creds"
+    "registry.creds"
     "apply-LEAFBOX.creds"
     "apply-SHOP.creds"
   ]
