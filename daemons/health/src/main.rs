@@ -74,6 +74,7 @@ async fn run(settings: &Settings) -> Result<()> {
         credentials: Some(credentials),
         tls,
         name: format!("{} {}", health::SERVICE, node.name),
+        from: None,
         inbox: None,
     })
     .await?;

@@ -283,7 +283,7 @@ impl Bodies<'_> {
         let scope_at = |key: &str, role: &Name, node: &Name| {
             let narrowed = fleet.role_at_node(name, role, &roles[role], node);
             let mut scope = scope(key.into(), format!("{role}{AT_NODE}{node}"), &narrowed);
-            if is_used_at_node_only(role) {
+            if is_used_at_node_only(name, role) {
                 scope.template.other.insert("src".into(), LOOPBACK.into_iter().collect());
             }
             scope

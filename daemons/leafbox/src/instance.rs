@@ -143,6 +143,7 @@ impl Instance {
             credentials: Some(identity::layout::health_creds(&setup.keys)),
             tls: session.client_tls(),
             name: format!("{} {}", health::SERVICE, setup.settings.node.name),
+            from: None,
             inbox: None,
         };
         // Kept, so that the daemon can be started again on the same port.

@@ -25,7 +25,8 @@ pub struct RegistryConnections {
 }
 
 impl RegistryConnections {
-    /// Connects in the background, for ever; `options` says where to and as whom.
+    /// Connects in the background, for ever; `options` says where to and as whom. The user is good from
+    /// loopback alone, so that `options.from` is [`runtime::from_loopback`] of the listener.
     ///
     /// # Errors
     /// When a connection cannot even be tried: a bad URL, creds or certificate.

@@ -1,6 +1,7 @@
 //! The connection of a daemon to its nats-server: tried for ever, and told once per change.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,6 +27,9 @@ pub struct ConnectOptions {
     pub tls: Option<LocalTls>,
     /// The name that the server shows for the connection.
     pub name: String,
+    /// The address to connect from, where the user is good from loopback alone and the listener is
+    /// not there: see [`crate::from_loopback`].
+    pub from: Option<SocketAddr>,
     /// What the subjects begin with on which answers arrive; `_INBOX` when left out.
     pub inbox: Option<&'static str>,
 }
@@ -79,6 +83,9 @@ pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
             tell_once(&told, &name, &event);
             std::future::ready(())
         });
+    if let Some(address) = options.from {
+        client = client.local_address(address);
+    }
     if let Some(prefix) = options.inbox {
         client = client.custom_inbox_prefix(prefix);
     }

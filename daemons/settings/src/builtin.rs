@@ -90,8 +90,11 @@ fn leafbox_link_at_node(role: &Role) -> Role {
 /// Whether a node uses a role towards its own nats-server alone, so that a key that only it holds is
 /// good for nothing elsewhere: `$JS.API` is the hub's where somebody connects to the hub, and a box
 /// that was stolen must not delete streams there.
-pub fn is_used_at_node_only(role: &Name) -> bool {
-    role.as_str() == APPLY_ROLE
+///
+/// The registry of a node writes and purges its own records and chunks; the hub's are streams of the
+/// same names.
+pub fn is_used_at_node_only(account: &Name, role: &Name) -> bool {
+    role.as_str() == APPLY_ROLE || (account.as_str(), role.as_str()) == (LEAFBOX_ACCOUNT, REGISTRY_SERVICE)
 }
 
 fn leafbox_account(fleet: &Fleet) -> Account {

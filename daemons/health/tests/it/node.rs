@@ -101,6 +101,7 @@ impl Node {
             credentials: None,
             tls: None,
             name: "health".to_owned(),
+            from: None,
             inbox: None,
         };
         let nats = connect(&options).await.unwrap();

@@ -46,6 +46,43 @@ fn the_health_key_of_a_node_speaks_for_that_node_alone() {
     assert!(error.contains("the role till in SHOP already"), "{error}");
 }
 
+/// What the registry of a leaf, and of a hub node, may publish and hear.
+#[test]
+fn the_registry_key_of_a_node_asks_and_answers_as_that_node_alone() {
+    let (_folder, keys, mut fleet, set) = signed();
+    fleet.nodes.hub.push(name("hub-1"));
+    let key = || SecretKey::generate(KeyKind::Account).unwrap().public_key();
+    let (leaf, hub) = (key(), key());
+    for (node, key) in [("van-1", &leaf), ("hub-1", &hub)] {
+        let offered = [(name("LEAFBOX"), [(name("registry"), key.clone())].into())].into();
+        add_enrolled(&keys, &name(node), offered, at(5)).unwrap();
+    }
+    let set = sign(&keys, &fleet, Some(&set), at(6)).unwrap();
+    let claims = &set.accounts["LEAFBOX"].claims().nats.signing_keys;
+    let travels = |key: &str| {
+        let SigningKeyClaim::Scoped(scope) = claims.iter().find(|claim| claim.key() == key).unwrap() else {
+            panic!("without a scope")
+        };
+        let of = |allowed: &[String]| -> Vec<String> {
+            let travel = ["leafbox.registry.hub.", "leafbox.registry.leaf.", "leafbox.audit."];
+            let is_travel = |subject: &&String| travel.iter().any(|prefix| subject.starts_with(prefix));
+            allowed.iter().filter(is_travel).cloned().collect()
+        };
+        (of(&scope.template.publish.allow), of(&scope.template.subscribe.allow))
+    };
+    let texts = |subjects: &[&str]| subjects.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let leafs = (
+        texts(&["leafbox.audit.van-1.registry.>", "leafbox.registry.hub.van-1.>"]),
+        texts(&["leafbox.registry.leaf.van-1.>"]),
+    );
+    assert_eq!(travels(&leaf), leafs);
+    let hubs = (
+        texts(&["leafbox.audit.hub-1.registry.>", "leafbox.registry.leaf.*.>"]),
+        texts(&["leafbox.registry.hub.>"]),
+    );
+    assert_eq!(travels(&hub), hubs);
+}
+
 #[test]
 fn a_key_is_not_accepted_from_a_second_node_nor_after_it_was_taken_back_from_the_first() {
     let (_folder, keys, _, _) = signed();
@@ -86,23 +123,28 @@ fn a_node_that_only_the_signed_set_knows_is_taken_back_too() {
 }
 
 /// A regression test: with the key by which it applies its own stores, a box that was stolen could
-/// delete the hub's.
+/// delete the hub's; with its registry's, the hub's images.
 #[test]
-fn the_key_by_which_a_node_applies_stores_is_good_on_that_machine_alone() {
+fn the_keys_by_which_a_node_changes_its_stores_are_good_on_that_machine_alone() {
     let (_folder, keys, fleet, set) = signed();
     let key = || SecretKey::generate(KeyKind::Account).unwrap().public_key();
     let (apply, till) = (key(), key());
     let roles = [(name("leafbox-apply"), apply.clone()), (name("till"), till.clone())];
-    add_enrolled(&keys, &name("van-1"), [(name("SHOP"), roles.into())].into(), at(5)).unwrap();
+    let registry = key();
+    let offered =
+        [(name("SHOP"), roles.into()), (name("LEAFBOX"), [(name("registry"), registry.clone())].into())];
+    add_enrolled(&keys, &name("van-1"), offered.into(), at(5)).unwrap();
     let set = sign(&keys, &fleet, Some(&set), at(6)).unwrap();
     let networks = |key: &str| {
-        let claims = &set.accounts["SHOP"].claims().nats.signing_keys;
-        match claims.iter().find(|claim| claim.key() == key).unwrap() {
+        let accounts = [&set.accounts["SHOP"], &set.accounts["LEAFBOX"]];
+        let mut claims = accounts.into_iter().flat_map(|account| &account.claims().nats.signing_keys);
+        match claims.find(|claim| claim.key() == key).unwrap() {
             SigningKeyClaim::Scoped(scope) => scope.template.other.get("src").cloned(),
             SigningKeyClaim::Plain(_) => panic!("without a scope"),
         }
     };
     assert_eq!(networks(&apply), Some(serde_json::json!(["127.0.0.0/8", "::1/128"])));
+    assert_eq!(networks(&registry), networks(&apply));
     assert_eq!(networks(&till), None, "tills may connect from elsewhere");
     let fleets = keys.role(&name("SHOP"), &name("leafbox-apply")).unwrap().public_key();
     assert_eq!(networks(&fleets), None, "so may the operator's own");

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
-use identity::enrolment::Request;
+use futures::StreamExt;
+use identity::{enrolment::Request, layout};
 use serde_json::json;
 
 use crate::{
@@ -186,4 +187,71 @@ async fn the_health_user_of_a_box_cannot_speak_for_another() {
     while !last(&apply, "KV_leafbox_nodes", "$KV.leafbox_nodes.box-1").await.is_some_and(is_heartbeat) {
         assert!(started.elapsed() < DEADLINE, "no heartbeat came up:\n{}", node.log());
     }
+}
+
+/// What the keys of a stolen box are good for against the registries of the hub and of other boxes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
+    let hub = Hub::start();
+    let one = Box::new("box-1", None);
+    hub.enroll(&one);
+    let keys = one.place.path(".data/keys");
+    let hubs = client::connect(&hub.node.url(), &layout::registry_creds(&hub.keys())).await;
+    let bearer = "$KV.leafbox_registry.bearer";
+    let stored = client::request(&hubs, bearer, &json!({ "secret": true })).await.unwrap();
+    assert_eq!(stored["seq"], 1, "{stored}");
+
+    // The link's, as a plain client: it writes nothing, reads nothing, and hears nothing of it.
+    let link = client::connect(&hub.node.url(), &keys.join("leaf-LEAFBOX.creds")).await;
+    let mut heard = link.subscribe(">").await.unwrap();
+    for subject in [bearer, "$JS.hub.API.$KV.leafbox_registry.bearer", "leafbox.registry.chunk.forged"] {
+        link.publish(subject, "forged".into()).await.unwrap();
+    }
+    let reader = json!({ "stream_name": "KV_leafbox_registry", "config":
+        { "name": "reader", "deliver_subject": "answer.thief", "ack_policy": "none" } });
+    for api in ["$JS.API", "$JS.hub.API"] {
+        for (request, body) in [
+            ("STREAM.MSG.GET.KV_leafbox_registry", json!({ "seq": 1 })),
+            ("DIRECT.GET.KV_leafbox_registry", json!({ "seq": 1 })),
+            (&format!("DIRECT.GET.KV_leafbox_registry.{bearer}"), json!({})),
+            ("CONSUMER.CREATE.KV_leafbox_registry", reader.clone()),
+            ("CONSUMER.CREATE.KV_leafbox_registry.reader", reader.clone()),
+        ] {
+            let request = format!("{api}.{request}");
+            link.publish_with_reply(request, "answer.thief", body.to_string().into()).await.unwrap();
+        }
+    }
+    link.flush().await.unwrap();
+    let own = client::request(&hubs, "$KV.leafbox_registry.upload", &json!({})).await.unwrap();
+    assert_eq!(own["seq"], 2, "something came between: {own}");
+    hubs.publish("leafbox.registry.chunk.upload", "chunk".into()).await.unwrap();
+    hubs.publish("leafbox.registry.hub.box-2.resolve", "which?".into()).await.unwrap();
+    // What it may hear comes last.
+    hubs.publish("leafbox.registry.leaf.box-1.end", "end".into()).await.unwrap();
+    loop {
+        let message = tokio::time::timeout(DEADLINE, heard.next()).await.unwrap().unwrap();
+        let subject = message.subject.as_str();
+        if subject == "leafbox.registry.leaf.box-1.end" {
+            break;
+        }
+        let secret = ["$KV.leafbox_registry", "leafbox.registry.", "answer."];
+        assert!(!secret.iter().any(|prefix| subject.starts_with(prefix)), "heard {subject}");
+    }
+
+    // The registry's own, which the hub takes from this machine alone: it asks as this box.
+    let registry = client::connect(&hub.node.url(), &keys.join("registry.creds")).await;
+    let mut asked = futures::stream::select(
+        hubs.subscribe("leafbox.registry.hub.>").await.unwrap(),
+        hubs.subscribe("leafbox.registry.leaf.*.>").await.unwrap(),
+    );
+    hubs.flush().await.unwrap();
+    for subject in [
+        "leafbox.registry.hub.box-2.resolve",
+        "leafbox.registry.leaf.box-2.blob",
+        "leafbox.registry.hub.box-1.resolve",
+    ] {
+        registry.publish(subject, "which?".into()).await.unwrap();
+    }
+    let first = tokio::time::timeout(DEADLINE, asked.next()).await.unwrap().unwrap();
+    assert_eq!(first.subject.as_str(), "leafbox.registry.hub.box-1.resolve");
 }

@@ -35,7 +35,7 @@ fn whatever_a_power_cut_leaves_is_completed_by_accepting_again() {
         .into_iter()
         .filter(|file| file.extension().is_some_and(|kind| kind == "creds" || kind == "jwt"))
         .collect();
-    assert_eq!(written.len(), 6 + 4, "{written:?}");
+    assert_eq!(written.len(), 7 + 4, "{written:?}");
     for lost in &written {
         fs::remove_file(one.place.path(".data/keys/enrolled")).unwrap();
         fs::remove_file(lost).unwrap();
