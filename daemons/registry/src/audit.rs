@@ -24,7 +24,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Digest, Repository, records::Seconds};
+use crate::{
+    Digest, Repository,
+    records::{Seconds, now},
+};
 
 /// Events that wait at most; each is under a KiB.
 const QUEUE: usize = 1024;
@@ -93,7 +96,7 @@ impl Event {
     pub fn new(what: What, who: impl Into<String>) -> Self {
         Self {
             what,
-            at: crate::access::now(),
+            at: now(),
             who: who.into(),
             peer: None,
             repository: None,

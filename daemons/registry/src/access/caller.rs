@@ -28,6 +28,17 @@ impl Caller {
         self.token.as_deref().unwrap_or(ANONYMOUS)
     }
 
+    /// Whether `GET /v2/` is answered, which takes credentials also where pulling does not.
+    ///
+    /// docker, skopeo, podman and crane ask it first and take its answer for all that follows: after a
+    /// 200 without a challenge, they would never log in, and a push would fail where anonymous clients
+    /// may only pull; and `docker login` would take any password. With the challenge, those that have
+    /// no login get a Bearer token without one.
+    pub fn may_enter(&self) -> Result<(), Refused> {
+        let has_credentials = self.token.is_some() || self.scopes.is_some();
+        if has_credentials { Ok(()) } else { Err(Refused::LoginNeeded { scopes: Scopes::default() }) }
+    }
+
     /// Whether it may do this in the repository. It does not matter whether the repository exists, so
     /// that nobody finds out without the right to.
     pub fn may(&self, repository: &Repository, action: Action) -> Result<(), Refused> {
@@ -105,6 +116,13 @@ mod tests {
             panic!("the scope is too small");
         };
         assert_eq!(scopes.to_string(), "repository:team/app:pull,push");
+    }
+
+    #[test]
+    fn the_version_check_takes_credentials_even_where_everything_is_allowed() {
+        assert_eq!(status(caller(None, "pull,push", None).may_enter()), 401);
+        assert_eq!(status(caller(None, "pull", Some("")).may_enter()), 200);
+        assert_eq!(status(caller(Some("ci"), "pull", None).may_enter()), 200);
     }
 
     #[test]

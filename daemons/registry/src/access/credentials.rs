@@ -22,6 +22,8 @@ pub enum Credentials {
     },
     /// A token of `GET /token` (RFC 6750).
     Bearer(String),
+    /// The password alone, which only a form of `POST /token` holds, as its `refresh_token`.
+    Refresh(String),
 }
 
 impl Credentials {
@@ -69,6 +71,7 @@ impl fmt::Debug for Credentials {
             Self::None => formatter.write_str("None"),
             Self::Basic { .. } => formatter.write_str("Basic(…)"),
             Self::Bearer(_) => formatter.write_str("Bearer(…)"),
+            Self::Refresh(_) => formatter.write_str("Refresh(…)"),
         }
     }
 }

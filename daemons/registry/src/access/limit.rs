@@ -91,6 +91,26 @@ fn make_room(failures: &mut HashMap<u64, Failures>, now: Instant) {
     }
 }
 
+/// Lets few of many equal events through, and counts the others.
+#[derive(Default)]
+pub(super) struct Pace(Mutex<Option<Failures>>);
+
+impl Pace {
+    /// Whether one more is let through: `most` of them within [`WINDOW`]. Then how many were not since
+    /// the last one that was.
+    pub(super) fn allow(&self, most: u32, now: Instant) -> Option<u32> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = counted.get_or_insert(Failures { since: now, count: 0 });
+        let mut held_back = 0;
+        if known.are_over(now) {
+            held_back = known.count.saturating_sub(most);
+            *known = Failures { since: now, count: 0 };
+        }
+        known.count = known.count.saturating_add(1);
+        (known.count <= most).then_some(held_back)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -151,5 +171,14 @@ mod tests {
             limiter.failed(Key(number), later);
         }
         assert!(limiter.failures.lock().unwrap().values().all(|known| known.since == later));
+    }
+
+    #[test]
+    fn a_pace_counts_what_it_holds_back() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        let allowed: Vec<_> = (0..5).map(|_| pace.allow(2, now)).collect();
+        assert_eq!(allowed, [Some(0), Some(0), None, None, None]);
+        assert_eq!(pace.allow(2, now + WINDOW), Some(3));
+        assert_eq!(pace.allow(2, now + WINDOW), Some(0));
     }
 }

@@ -15,28 +15,26 @@ mod caller;
 mod challenge;
 mod clear_text;
 mod credentials;
+mod guard;
 mod limit;
+mod login;
 mod peer;
 mod refused;
 mod rights;
+mod route;
 mod scope;
 mod secret;
+mod tokens;
 
 pub use bearer::{BadBearer, LIFETIME};
 pub use caller::{ANONYMOUS, Caller};
 pub use clear_text::{ClearText, clear_text_guard};
 pub use credentials::{BadAuthorization, Credentials};
+pub use guard::{Access, AccessConfig};
 pub use peer::Peer;
 pub use refused::Refused;
 pub use rights::{Action, Actions, Rights};
+pub use route::{TokenAnswer, TokenRequest, UnknownGrant};
 pub use scope::Scopes;
 pub use secret::{BadSecret, Secret};
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use crate::records::Seconds;
-
-/// This node's clock.
-pub(crate) fn now() -> Seconds {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
+pub use tokens::{Minted, NewToken, TokenError, list, mint, revoke};
