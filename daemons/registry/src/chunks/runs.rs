@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Chunks of one size that follow each other in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ impl Serialize for Run {
 impl<'de> Deserialize<'de> for Run {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let [first, count, size] = <[u64; 3]>::deserialize(deserializer)?;
+        // Whoever adds them up later need not look.
+        if first.checked_add(count).is_none() || count.checked_mul(size).is_none() {
+            return Err(de::Error::custom("a run of chunks goes beyond what can be counted"));
+        }
         Ok(Self { first, count, size })
     }
 }
