@@ -51,6 +51,8 @@ pub enum Key {
     Token(String),
     /// Of the key that signs Bearer tokens.
     Bearer,
+    /// Of the collector's [`crate::collect::Lease`].
+    Collector,
     /// Of an [`crate::records::AnnounceRecord`].
     Announce(Repository, Tag),
     /// Of a [`crate::records::TagRecord`].
@@ -90,6 +92,7 @@ impl Key {
             "upload" => Self::Upload(rest.parse().ok()?),
             "token" if is_token_id(rest) => Self::Token(rest.to_owned()),
             "bearer" if rest.is_empty() => Self::Bearer,
+            "collector" if rest.is_empty() => Self::Collector,
             "announce" => {
                 named().and_then(|(owner, name)| Some(Self::Announce(owner, Tag::from_token(name)?)))?
             }
@@ -114,6 +117,7 @@ impl fmt::Display for Key {
             Self::Upload(id) => write!(formatter, "upload.{id}"),
             Self::Token(id) => write!(formatter, "token.{id}"),
             Self::Bearer => formatter.write_str("bearer"),
+            Self::Collector => formatter.write_str("collector"),
             Self::Announce(owner, tag) => write!(formatter, "announce.{}.{}", owner.token(), tag.token()),
             Self::Tag(owner, tag) => write!(formatter, "{}.{}", owner.token(), tag.token()),
         }
@@ -138,6 +142,7 @@ mod tests {
             Key::Upload(UploadId::random()),
             Key::Token("ci-1".to_owned()),
             Key::Bearer,
+            Key::Collector,
             Key::Announce(repository.clone(), tag.clone()),
             Key::Tag(repository, tag),
         ];

@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod cache;
 pub mod chunks;
+pub mod collect;
 pub mod connections;
 pub mod digest;
 pub mod index;

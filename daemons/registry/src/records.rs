@@ -10,6 +10,7 @@
 //! | | `upload.<id>` | [`UploadRecord`]: made before the first chunk |
 //! | | `token.<id>` | [`TokenRecord`] |
 //! | | `bearer` | the key that signs Bearer tokens, made once |
+//! | | `collector` | [`crate::collect::Lease`]: which daemon collects |
 //! | | `announce.<repository>.<tag>` | [`AnnounceRecord`]: a tag that is to travel to the hub |
 //! | [`TAGS_BUCKET`] | `<repository>.<tag>` | [`TagRecord`], and those before it: the events |
 //!

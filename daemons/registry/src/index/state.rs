@@ -195,6 +195,7 @@ impl State {
             Key::Upload(id) => self.uploads.get(id).map(|entry| entry.revision),
             Key::Token(id) => self.tokens.get(id).map(|entry| entry.revision),
             Key::Bearer => self.bearer.as_ref().map(|entry| entry.revision),
+            Key::Collector => None,
             Key::Announce(owner, tag) => {
                 contents(owner).and_then(|all| all.announcements.get(tag)).map(|entry| entry.revision)
             }
@@ -235,6 +236,7 @@ impl State {
                     None => drop(self.tokens.remove(&id)),
                 }
             }
+            Key::Collector => {}
             Key::Bearer => {
                 self.bearer = value.map(|value| Versioned { revision, record: Arc::new(value.to_vec()) });
             }
