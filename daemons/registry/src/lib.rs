@@ -13,6 +13,7 @@ pub mod names;
 pub mod parse;
 pub mod records;
 pub mod storage;
+pub mod travel;
 
 pub use connections::RegistryConnections;
 pub use digest::{Algorithm, Digest};
@@ -20,3 +21,4 @@ pub use index::Index;
 pub use key::{Bucket, Key};
 pub use names::{Reference, Repository, Tag, UploadId};
 pub use storage::{Storage, StorageError};
+pub use travel::Travel;

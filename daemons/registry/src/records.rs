@@ -144,6 +144,13 @@ pub enum Origin {
     Leaf(String),
 }
 
+impl Origin {
+    /// Whether it was pulled through, so that there may be a newer one where it came from.
+    pub fn comes_down(&self) -> bool {
+        matches!(self, Self::Hub | Self::Upstream(_))
+    }
+}
+
 /// What a tag stands for, or stood for until it was deleted. Each version of it is an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TagRecord {
@@ -207,6 +214,9 @@ pub struct Travels {
     pub size: u64,
     /// Where it comes from.
     pub from: Origin,
+    /// The node whose daemon fetches it: others leave the upload alone while it gets on.
+    #[serde(default)]
+    pub node: String,
 }
 
 /// What a client may do, and how it shows who it is.

@@ -156,7 +156,7 @@ impl ChunkStore {
     }
 
     /// Bytes of a full chunk.
-    pub(super) fn chunk_size(&self) -> usize {
+    pub(crate) fn chunk_size(&self) -> usize {
         self.write.client().max_payload().saturating_sub(HEADROOM).clamp(1, LARGEST_CHUNK)
     }
 

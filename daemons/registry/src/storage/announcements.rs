@@ -23,11 +23,17 @@ impl Storage {
         }
         let key = Key::Announce(repository.clone(), tag.clone());
         for _ in 0..super::uploads::ATTEMPTS {
-            let record = AnnounceRecord { digest: digest.clone(), since: now() };
+            let mut record = AnnounceRecord { digest: digest.clone(), since: now() };
             let waiting = self.ledger().fetch::<AnnounceRecord>(&key).await?;
             let written = match waiting {
-                Some(waiting) if waiting.digest == *digest => return Ok(()),
-                Some(waiting) => self.ledger().update(&key, waiting.revision, &record).await,
+                // Written anew also for the same manifest: what the hub says next may be about what was
+                // announced before something came to refer to it.
+                Some(waiting) => {
+                    if waiting.digest == *digest {
+                        record.since = waiting.since;
+                    }
+                    self.ledger().update(&key, waiting.revision, &record).await
+                }
                 None => self.ledger().create(&key, &record).await,
             };
             match written {

@@ -85,11 +85,13 @@ impl Storage {
     }
 
     /// Stores a manifest, and the tags that are to stand for it. What it mentions must be there, save
-    /// its subject, the manifests of an index and layers that are elsewhere.
+    /// its subject, the manifests of an index and layers that are elsewhere; all of it may follow when
+    /// the manifest comes from the hub or an upstream registry (`travel` brings it).
     pub async fn put_manifest(&self, put: PutManifest) -> Result<StoredManifest, StorageError> {
         let put = Arc::new(put);
         let (digest, document) = examine(&put).await?;
-        self.check_blobs(&put.repository, &document.blobs).await?;
+        let needed = if put.origin.comes_down() { &[][..] } else { &document.blobs };
+        self.check_blobs(&put.repository, needed).await?;
         let record = new_manifest(&put, &document);
         let mut upload = None;
         for _ in 0..ATTEMPTS {
@@ -99,7 +101,7 @@ impl Storage {
             if !self.is_live(&digest) {
                 continue;
             }
-            let checked = self.check_blobs_again(&put.repository, &document.blobs).await;
+            let checked = self.check_blobs_again(&put.repository, needed).await;
             if let (Err(_), Some(revision)) = (&checked, written) {
                 let key = Key::Manifest(put.repository.clone(), digest.clone());
                 // Somebody who relies on it since has looked at its blobs too.
@@ -287,6 +289,12 @@ impl Storage {
         record: &ManifestRecord,
     ) -> Result<(), StorageError> {
         let mut last = None;
+        // The hub has an image only with what refers to it, such as a signature that comes later.
+        if let Some(subject) = &record.subject {
+            for (tag, _) in self.index().tags_of(&put.repository, subject) {
+                self.announce(&put.repository, &tag, subject, &put.origin).await?;
+            }
+        }
         for tag in &put.tags {
             self.announce(&put.repository, tag, digest, &put.origin).await?;
             let new = TagRecord {

@@ -88,7 +88,7 @@ impl Storage {
     /// that already, or was pushed here and would be changed by what comes from elsewhere.
     pub(super) async fn write_tag(&self, mut new: TagRecord) -> Result<Option<u64>, StorageError> {
         let key = Key::Tag(new.repository.clone(), new.tag.clone());
-        let comes_down = matches!(new.origin, Origin::Hub | Origin::Upstream(_));
+        let comes_down = new.origin.comes_down();
         for _ in 0..ATTEMPTS {
             let written = match self.index().tag(&new.repository, &new.tag) {
                 None => self.ledger().create(&key, &new).await,

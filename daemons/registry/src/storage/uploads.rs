@@ -10,10 +10,10 @@ use futures::Stream;
 
 use super::{BodyError, CasError, Storage, StorageError, Unavailable, session::Session};
 use crate::{
-    Algorithm, Bucket, Digest, Key, Repository, UploadId,
+    Algorithm, Bucket, Key, Repository, UploadId,
     chunks::{Hasher, Runs},
     index::Versioned,
-    records::{Origin, Travels, UploadRecord, now},
+    records::{Travels, UploadRecord, now},
 };
 
 /// How often a change is tried that others keep getting ahead of.
@@ -35,12 +35,10 @@ impl Storage {
     pub async fn begin_travel(
         &self,
         repository: &Repository,
-        digest: &Digest,
-        size: u64,
-        from: Origin,
+        travels: Travels,
     ) -> Result<UploadId, StorageError> {
-        let mut record = new_record(repository, digest.algorithm(), size);
-        record.travels = Some(Travels { digest: digest.clone(), size, from });
+        let mut record = new_record(repository, travels.digest.algorithm(), travels.size);
+        record.travels = Some(travels);
         Ok(self.begin_as(&record).await?.0)
     }
 
