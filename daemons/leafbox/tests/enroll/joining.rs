@@ -252,6 +252,7 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
     ] {
         registry.publish(subject, "which?".into()).await.unwrap();
     }
+    registry.flush().await.unwrap();
     let first = tokio::time::timeout(DEADLINE, asked.next()).await.unwrap().unwrap();
     assert_eq!(first.subject.as_str(), "leafbox.registry.hub.box-1.resolve");
 }
