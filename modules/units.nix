@@ -262,7 +262,7 @@ in
             WatchdogSec = "1min";
             RestartPreventExitStatus = 2;
             # 96 MiB at most, and beside them what of its cache the kernel keeps at hand.
-            MemoryMax = "25%";
+            MemoryMax = "50%";
             TasksMax = 640;
             # Two files a client: its connection, and a blob of the cache.
             LimitNOFILE = 8192;
