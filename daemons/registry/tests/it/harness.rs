@@ -1,0 +1,237 @@
+//! A nats-server with the registry's streams, as `leafbox apply` makes them.
+
+use std::{fs, future::Future, net::SocketAddr, time::Duration};
+
+use async_nats::{
+    Client,
+    jetstream::{self, response::Response},
+};
+use bytes::Bytes;
+use futures::stream;
+use registry::{
+    Algorithm, Digest, Repository, Storage, StorageError, Tag, UploadId,
+    cache::Cache,
+    chunks::{Budget, ChunkConnections, ChunkStore, Hasher},
+    records::{CHUNKS_STREAM, CHUNKS_SUBJECT, RECORDS_BUCKET, TAGS_BUCKET},
+    storage::{Backend, BodyError, Policy},
+};
+use serde_json::json;
+use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// How long a condition may take that is met in seconds.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A nats-server, flushed as leafbox's is.
+pub(crate) struct Node {
+    pub(crate) folder: TempDir,
+    address: SocketAddr,
+    server: Option<NatsServer>,
+}
+
+impl Node {
+    /// One with the registry's streams.
+    pub(crate) async fn start() -> Self {
+        let node = Self::start_empty().await;
+        node.make_streams().await;
+        node
+    }
+
+    pub(crate) async fn start_empty() -> Self {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut node = Self { folder: tempfile::tempdir().unwrap(), address, server: None };
+        node.run().await;
+        node
+    }
+
+    /// Starts it; again at the same address, with what is on its disk.
+    pub(crate) async fn run(&mut self) {
+        let config = self.folder.path().join("nats-server.conf");
+        let port = if self.address.port() == 0 { -1 } else { i32::from(self.address.port()) };
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: node\n\
+             jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+            self.folder.path().join("jetstream").display()
+        );
+        fs::write(&config, text).unwrap();
+        let launch = Launch {
+            binary: nats_server_binary().await,
+            config,
+            environment: Vec::new(),
+            run_dir: self.folder.path().join("run"),
+            log: LogSink::Tracing { server: "node".to_owned() },
+            ready_timeout: DEADLINE,
+            routes: false,
+            keys: Vec::new(),
+        };
+        let server = NatsServer::start(&launch).await.unwrap();
+        self.address = server.addresses().client.unwrap();
+        self.server = Some(server);
+    }
+
+    /// As a power cut would, except that the disk keeps what it was given.
+    pub(crate) async fn kill(&mut self) {
+        self.server.take().unwrap().kill().await;
+    }
+
+    /// The URL of its client listener.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+
+    /// A connection that lasts, as a daemon's.
+    pub(crate) async fn client(&self) -> Client {
+        let options = runtime::ConnectOptions {
+            urls: vec![self.url()],
+            credentials: None,
+            tls: None,
+            name: "test".to_owned(),
+            inbox: None,
+        };
+        let client = runtime::connect(&options).await.unwrap();
+        client.flush().await.unwrap();
+        client
+    }
+
+    pub(crate) async fn make_streams(&self) {
+        self.make_stream(json!({
+            "name": CHUNKS_STREAM, "subjects": [format!("{CHUNKS_SUBJECT}.*")], "discard": "new",
+            "max_bytes": -1,
+        }))
+        .await;
+        self.make_bucket(RECORDS_BUCKET).await;
+        self.make_bucket(TAGS_BUCKET).await;
+    }
+
+    /// Makes one of the two buckets.
+    pub(crate) async fn make_bucket(&self, name: &str) {
+        let is_records = name == RECORDS_BUCKET;
+        let age = if is_records { 3_600_000_000_000_u64 } else { 0 };
+        self.make_stream(json!({
+            "name": format!("KV_{name}"), "subjects": [format!("$KV.{name}.>")], "discard": "new",
+            "max_msgs_per_subject": if is_records { 1 } else { 64 }, "allow_rollup_hdrs": true,
+            "deny_delete": true, "allow_msg_ttl": is_records, "subject_delete_marker_ttl": age,
+        }))
+        .await;
+    }
+
+    async fn make_stream(&self, mut config: serde_json::Value) {
+        let common = json!({
+            "retention": "limits", "storage": "file", "num_replicas": 1, "allow_direct": true, "max_msgs": -1,
+        });
+        config.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
+        let subject = format!("STREAM.CREATE.{}", config["name"].as_str().unwrap());
+        let made: Response<serde_json::Value> =
+            jetstream::new(self.client().await).request(subject, &config).await.unwrap();
+        assert!(matches!(made, Response::Ok(_)), "{made:?}");
+    }
+
+    /// A storage as a daemon opens it, without a cache.
+    pub(crate) async fn storage(&self) -> Storage {
+        self.storage_with(Policy::default(), Cache::none()).await
+    }
+
+    pub(crate) async fn storage_with(&self, policy: Policy, cache: Cache) -> Storage {
+        let connections = ChunkConnections { write: self.client().await, read: vec![self.client().await] };
+        let chunks = ChunkStore::open(connections, Budget::default());
+        let backend = Backend { client: self.client().await, chunks, cache };
+        tokio::time::timeout(DEADLINE, Storage::open(backend, policy)).await.unwrap().unwrap()
+    }
+}
+
+pub(crate) fn repository(name: &str) -> Repository {
+    name.parse().unwrap()
+}
+
+pub(crate) fn tag(name: &str) -> Tag {
+    name.parse().unwrap()
+}
+
+/// Bytes that no two numbers share, and that do not compress.
+pub(crate) fn content(number: u64, length: usize) -> Bytes {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes.into()
+}
+
+pub(crate) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.digest()
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> Digest {
+    digest_of(Algorithm::Sha256, bytes)
+}
+
+/// A body of these bytes, in pieces as HTTP brings them.
+pub(crate) fn body(bytes: &Bytes) -> impl futures::Stream<Item = Result<Bytes, BodyError>> + Send + use<> {
+    let pieces: Vec<_> = bytes.chunks(40_000).map(Bytes::copy_from_slice).map(Ok).collect();
+    stream::iter(pieces)
+}
+
+/// A body that brings these bytes and then breaks.
+pub(crate) fn broken_body(
+    bytes: &Bytes,
+) -> impl futures::Stream<Item = Result<Bytes, BodyError>> + Send + use<> {
+    let error = BodyError(std::io::Error::other("the client is gone").into());
+    futures::StreamExt::chain(body(bytes), stream::iter([Err(error)]))
+}
+
+/// Pushes a blob in one part.
+pub(crate) async fn push(
+    storage: &Storage,
+    repository: &Repository,
+    bytes: &Bytes,
+) -> Result<Digest, StorageError> {
+    let digest = sha256(bytes);
+    let id = storage.begin(repository, Algorithm::Sha256, bytes.len() as u64).await?;
+    storage.finish(repository, id, &digest, None, body(bytes)).await?;
+    Ok(digest)
+}
+
+/// All bytes of a blob.
+pub(crate) async fn read(storage: &Storage, digest: &Digest) -> Result<Bytes, StorageError> {
+    let size = storage.index().blob(digest).map_or(0, |blob| blob.size);
+    collect(storage.read(digest, 0..size).await?).await
+}
+
+pub(crate) async fn collect(
+    mut bytes: impl futures::Stream<Item = Result<Bytes, StorageError>> + Unpin,
+) -> Result<Bytes, StorageError> {
+    let mut all = Vec::new();
+    while let Some(next) = futures::StreamExt::next(&mut bytes).await {
+        all.extend_from_slice(&next?);
+    }
+    Ok(all.into())
+}
+
+/// The uploads that have chunks in the stream.
+pub(crate) async fn uploads_with_chunks(storage: &Storage) -> Vec<UploadId> {
+    storage.chunks().subjects().await.unwrap().into_keys().collect()
+}
+
+/// Polls until something is so.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "never {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Polls until no upload is under way, and only the chunks of so many are there.
+pub(crate) async fn until_only(storage: &Storage, uploads: usize) {
+    until(&format!("only {uploads} uploads with chunks"), async || {
+        storage.index().uploads().is_empty() && uploads_with_chunks(storage).await.len() == uploads
+    })
+    .await;
+}

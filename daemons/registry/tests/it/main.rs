@@ -1,0 +1,5 @@
+//! The registry against a real nats-server.
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod storage;

@@ -1,0 +1,10 @@
+//! Storage, without HTTP.
+
+mod blobs;
+mod crashes;
+mod index;
+mod manifests;
+mod parallel;
+mod quotas;
+mod tags;
+mod uploads;
