@@ -46,7 +46,14 @@ impl Storage {
 
     async fn commit_session(&self, session: Session, digest: &Digest) -> Result<(), StorageError> {
         let mut open = session.into_open();
-        self.claim(&mut open, digest).await?;
+        if let Err(error) = self.claim(&mut open, digest).await {
+            if matches!(error, StorageError::DigestMismatch { .. })
+                && let Err(error) = open.discard().await
+            {
+                tracing::info!("an upload of a wrong digest stays until it expires: {error}");
+            }
+            return Err(error);
+        }
         let own = own_blob(&open);
         let repository = open.record.repository.clone();
         for _ in 0..ATTEMPTS {
@@ -62,7 +69,7 @@ impl Storage {
     }
 
     /// Verifies what is stored and reserves the upload for its blob.
-    pub(super) async fn claim(&self, open: &mut Open, digest: &Digest) -> Result<(), StorageError> {
+    async fn claim(&self, open: &mut Open, digest: &Digest) -> Result<(), StorageError> {
         match &open.record.claimed {
             Some(claimed) if claimed == digest => return Ok(()),
             Some(_) => return Err(StorageError::UploadUnknown),

@@ -51,14 +51,14 @@ impl Storage {
     pub async fn read(&self, digest: &Digest, range: Range<u64>) -> Result<BlobStream, StorageError> {
         if let Some(cached) = self.cache().get(digest) {
             check(&range, cached.size())?;
-            return Ok(self.from_cache(digest, cached, range));
+            return Ok(self.cached_of(digest, cached, range));
         }
         let blob = self.known_blob(digest).await?;
         let blob = blob.ok_or_else(|| StorageError::BlobUnknown { digest: digest.clone() })?;
         check(&range, blob.size)?;
         let is_whole = range == (0..blob.size);
         let length = range.end - range.start;
-        let chunks = self.from_chunks(digest, &blob, range);
+        let chunks = self.chunks_of(digest, &blob, range);
         let admission = if is_whole { self.cache().admit(digest, blob.size) } else { None };
         let bytes = match admission {
             Some(admission) => into_cache(chunks, admission, length).boxed(),
@@ -67,7 +67,7 @@ impl Storage {
         Ok(BlobStream { bytes, length, cached: false })
     }
 
-    fn from_chunks(
+    fn chunks_of(
         &self,
         digest: &Digest,
         blob: &Versioned<BlobRecord>,
@@ -88,7 +88,7 @@ impl Storage {
     }
 
     /// Where the cache's disk fails, the chunks have the rest.
-    fn from_cache(&self, digest: &Digest, cached: Cached, range: Range<u64>) -> BlobStream {
+    fn cached_of(&self, digest: &Digest, cached: Cached, range: Range<u64>) -> BlobStream {
         let length = range.end - range.start;
         let (storage, digest) = (self.clone(), digest.clone());
         let bytes = cached_bytes(storage, digest, cached, range);
@@ -102,7 +102,7 @@ impl Storage {
         }
         let blob = self.known_blob(digest).await?;
         let blob = blob.ok_or_else(|| StorageError::BlobUnknown { digest: digest.clone() })?;
-        let mut chunks = self.from_chunks(digest, &blob, 0..blob.size);
+        let mut chunks = self.chunks_of(digest, &blob, 0..blob.size);
         let mut all = BytesMut::new();
         while let Some(bytes) = chunks.next().await {
             all.extend_from_slice(&bytes?);
@@ -174,7 +174,7 @@ fn cached_bytes(
                         storage.cache().remove(&digest);
                         match storage.known_blob(&digest).await {
                             Ok(Some(blob)) => {
-                                from = From::Chunks(storage.from_chunks(&digest, &blob, range.clone()));
+                                from = From::Chunks(storage.chunks_of(&digest, &blob, range.clone()));
                                 continue;
                             }
                             Ok(None) => Err(StorageError::BlobUnknown { digest: digest.clone() }),

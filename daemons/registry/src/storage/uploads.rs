@@ -157,7 +157,8 @@ impl Storage {
     pub(super) fn occupy(&self, id: UploadId) -> Option<Occupied> {
         let uploads = Arc::clone(&self.0.busy);
         let is_free = uploads.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        is_free.then_some(Occupied { uploads, id })
+        // Made only when it is free: its drop frees the upload.
+        is_free.then(|| Occupied { uploads, id })
     }
 
     /// Deletes a record of this daemon's upload at whatever revision it has.

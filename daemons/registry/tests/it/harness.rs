@@ -88,6 +88,7 @@ impl Node {
             tls: None,
             name: "test".to_owned(),
             inbox: None,
+            from: None,
         };
         let client = runtime::connect(&options).await.unwrap();
         client.flush().await.unwrap();
