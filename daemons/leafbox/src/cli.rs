@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 mod enroll;
+mod registry;
 
 pub use enroll::{DeviceKeys, Enroll, EnrollAccept, EnrollApprove, EnrollRequest, EnrollRevoke};
+pub use registry::{CopyImage, Image, Place, Registry, Token};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -87,6 +89,9 @@ pub enum Command {
     /// Let a new box into the fleet: it makes its own keys, and only public ones travel
     #[command(subcommand)]
     Enroll(Enroll),
+    /// The container registry of this node: its images, space, tokens and travel
+    #[command(subcommand)]
+    Registry(Registry),
     /// Permissions, tried out on the running server
     #[command(subcommand)]
     Auth(Auth),

@@ -19,6 +19,7 @@ pub mod creds_guard;
 pub mod data;
 pub mod drift;
 pub mod example;
+pub mod figures;
 pub mod instance;
 pub mod key_guard;
 pub mod outboxes;
@@ -81,6 +82,7 @@ async fn run_async(cli: Cli) -> Result<u8> {
         Command::Auth(cli::Auth::Test { account, json }) => {
             commands::auth::run(&open()?, account.as_deref(), *json).await?;
         }
+        Command::Registry(command) => commands::registry::run(&open()?, command).await?,
         Command::Enroll(command) => return commands::enroll::run(global, command).await,
         Command::Context(arguments) => commands::context::run(&open()?, arguments)?,
         Command::Logs(arguments) => commands::logs::run(&open()?, arguments).await?,

@@ -79,11 +79,19 @@ impl Session {
 
     /// Connects with a creds file, once: a command says what is wrong instead of waiting.
     pub async fn connect(&self, creds: &Path, name: &str) -> Result<Client> {
+        self.connect_with_inbox(creds, name, None).await
+    }
+
+    /// The same, answered in another place than `_INBOX`.
+    pub async fn connect_with_inbox(&self, creds: &Path, name: &str, inbox: Option<&str>) -> Result<Client> {
         let url = self.client_url()?;
         let text = identity::Creds::read(creds)?.text();
         let mut options = ConnectOptions::with_credentials(&text)
             .with_context(|| format!("{} is damaged", creds.display()))?
             .name(name);
+        if let Some(inbox) = inbox {
+            options = options.custom_inbox_prefix(inbox);
+        }
         // The key of a box that applies stores is good from loopback alone.
         if let Some(local) = self.addresses.client.and_then(runtime::from_loopback) {
             options = options.local_address(local);

@@ -11,6 +11,7 @@ pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod plan;
+pub(crate) mod registry;
 pub(crate) mod render;
 pub(crate) mod run;
 pub(crate) mod service;

@@ -7,10 +7,10 @@ use health::Report;
 use runtime::{Monitoring, reachable};
 use serde::Serialize;
 use serde_json::Value;
-use settings::{ByteSize, Name, NodeRole, store::Travel};
+use settings::{Name, NodeRole, store::Travel};
 use stores::{StoreKind, StoreStatus};
 
-use crate::{cli, converge, say, session::Session, table::Table};
+use crate::{cli, converge, figures::amount, say, session::Session, table::Table};
 
 /// The answers of nats-server and the health daemon, and the stores.
 #[derive(Debug, Serialize)]
@@ -258,13 +258,4 @@ fn lag(row: &StoreRow) -> String {
         .map(|origin| origin.domain.as_deref().unwrap_or(&origin.stream))
         .collect();
     if silent.is_empty() { behind.to_string() } else { format!("{behind}, not hearing {}", silent.join(" ")) }
-}
-
-/// Bytes for people: one decimal of the largest fitting unit.
-fn amount(bytes: u64) -> String {
-    let units = [("GiB", ByteSize::gib(1)), ("MiB", ByteSize::mib(1)), ("KiB", ByteSize::kib(1))];
-    match units.into_iter().find(|(_, unit)| bytes >= unit.bytes()) {
-        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / unit.bytes() as f64),
-        None => format!("{bytes} B"),
-    }
 }

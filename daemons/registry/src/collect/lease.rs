@@ -42,7 +42,7 @@ pub(super) struct Held {
 }
 
 /// The lease as it stands.
-pub(super) async fn current(storage: &Storage) -> Result<Option<Lease>, StorageError> {
+pub async fn current(storage: &Storage) -> Result<Option<Lease>, StorageError> {
     let stored = storage.ledger().fetch::<Lease>(&Key::Collector).await?;
     Ok(stored.map(|stored| (*stored.record).clone()))
 }

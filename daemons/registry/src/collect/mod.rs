@@ -29,7 +29,7 @@ use settings::fleet::Retain;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use lease::Lease;
+pub use lease::{Lease, current as lease};
 pub use report::{Report, Totals};
 pub use space::{NamespaceSpace, RepositorySpace, Space, repositories, space};
 

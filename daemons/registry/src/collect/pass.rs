@@ -16,7 +16,7 @@ use super::{
     verdict::{Verdict, is_over},
 };
 use crate::{
-    Bucket, Digest, Index, Key, Repository, Storage, StorageError, UploadId,
+    Bucket, Digest, Index, Key, Storage, StorageError, UploadId,
     chunks::Runs,
     index::Versioned,
     records::{BlobRecord, LinkRecord, ManifestRecord, Seconds},

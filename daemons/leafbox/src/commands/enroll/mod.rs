@@ -6,7 +6,7 @@ mod accept;
 mod approve;
 mod device;
 mod nodes;
-mod paste;
+pub(crate) mod paste;
 mod qr;
 mod request;
 mod status;

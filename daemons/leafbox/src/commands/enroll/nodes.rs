@@ -12,10 +12,9 @@ use identity::{
 };
 use serde_json::json;
 use settings::{Name, NodeRole, builtin::LEAF_ROLE};
-use time::{OffsetDateTime, macros::format_description};
 
 use super::paste;
-use crate::{cli, converge, say, session::Session, setup, table::Table};
+use crate::{cli, converge, figures::date, say, session::Session, setup, table::Table};
 
 /// The keys of this machine, which must be the operator's.
 pub(super) fn operator_keys(session: &Session) -> Result<KeyStore> {
@@ -126,11 +125,6 @@ pub(super) fn list(session: &Session, as_json: bool) -> Result<()> {
         say!("{}", table.to_string().trim_end());
     }
     Ok(())
-}
-
-fn date(seconds: i64) -> Option<String> {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
-    OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(format).ok()
 }
 
 /// The fingerprint of the request that was approved.

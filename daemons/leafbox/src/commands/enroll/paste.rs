@@ -52,7 +52,7 @@ pub(super) fn is_pasted(source: &Path) -> bool {
 }
 
 /// Whether the user says yes; `--yes` is named where nobody can be asked.
-pub(super) fn confirm(question: &str) -> Result<bool> {
+pub(crate) fn confirm(question: &str) -> Result<bool> {
     refuse_nobody()?;
     ask(&format!("{question} [y/N] "))?;
     let mut answer = String::new();

@@ -1,0 +1,110 @@
+//! `leafbox registry gc`: a pass of the collector, now.
+
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use registry::{
+    collect::{Collector, Outcome, Policy, Report, Step},
+    records::now,
+};
+
+use super::{list::when, storage};
+use crate::{
+    figures::{amount, count, span},
+    say,
+    session::Session,
+};
+
+pub(super) async fn run(session: &Session, dry_run: bool, at_once: bool, as_json: bool) -> Result<()> {
+    let storage = storage::open(session).await?;
+    let mut policy = Policy::from(&session.settings.fleet.registry);
+    if at_once {
+        policy.grace = 0;
+    }
+    let name = format!("leafbox registry gc on {}", session.settings.node.name);
+    let collector = Collector::new(storage, policy, name);
+    let report = if dry_run {
+        collector.rehearse().await?
+    } else {
+        let bar = ProgressBar::no_length();
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        let shown = bar.clone();
+        let outcome = collector.pass(&move |step| shown.set_message(words(step))).await;
+        bar.finish_and_clear();
+        match outcome? {
+            Outcome::Done(report) => report,
+            Outcome::Busy(lease) => bail!(
+                "{} collects at the moment: try again when it is done, in {} at the latest if it died",
+                lease.holder,
+                span(lease.until.saturating_sub(now()))
+            ),
+        }
+    };
+    if as_json {
+        say!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report, session.settings.fleet.registry.grace.0.as_secs());
+    }
+    Ok(())
+}
+
+fn words(step: Step) -> String {
+    match step {
+        Step::Tags => "tags, by retention".to_owned(),
+        Step::Manifests => "manifests that no tag leads to".to_owned(),
+        Step::Links => "blobs that no manifest mentions".to_owned(),
+        Step::Blobs { done, all } => format!("purging blobs: {done} of {all}"),
+        Step::Stray => "chunks that belong to nothing".to_owned(),
+        Step::Uploads => "uploads that have expired".to_owned(),
+    }
+}
+
+fn print(report: &Report, grace: u64) {
+    let verb = if report.dry_run { "would delete" } else { "deleted" };
+    let rows = [
+        (report.tags, "tag", "by the rules in `registry.retain`"),
+        (report.manifests, "manifest", "to which no tag leads"),
+        (report.links, "link", "of a repository to a blob that none of its manifests mentions"),
+    ];
+    for (number, thing, why) in rows {
+        if number > 0 {
+            say!("{verb} {} {why}", count(number, thing));
+        }
+    }
+    if report.blobs > 0 {
+        say!("{verb} {} that no repository has: {}", count(report.blobs, "blob"), amount(report.bytes));
+    }
+    if report.uploads > 0 {
+        say!(
+            "{verb} {} that came to nothing: {}",
+            count(report.uploads, "upload"),
+            amount(report.upload_bytes)
+        );
+    }
+    if report.stray > 0 {
+        say!("{verb} the chunks of {} that nothing knows", count(report.stray, "upload"));
+    }
+    if report.is_empty() {
+        say!("there is nothing to {}", if report.dry_run { "delete now" } else { "delete" });
+    }
+    if let Some(next) = report.next {
+        say!(
+            "{} not used any more, {}, {} from {} on (`registry.grace` is {}; --now does not wait)",
+            if report.waiting == 1 {
+                "1 entry is".to_owned()
+            } else {
+                format!("{} entries are", report.waiting)
+            },
+            amount(report.waiting_bytes),
+            if report.waiting == 1 { "goes" } else { "go" },
+            when(next),
+            span(grace)
+        );
+    }
+    if report.touched > 0 {
+        say!("{} left alone, since somebody came to use them meanwhile", report.touched);
+    }
+    if report.blobs + report.uploads + report.stray > 0 && !report.dry_run {
+        say!("The space is free in JetStream now; the disk follows minutes later (`leafbox registry du`).");
+    }
+}
