@@ -99,6 +99,8 @@ fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
         publish.push(api("DIRECT.GET", stream) + ".>");
     }
     for bucket in &STREAMS[1..] {
+        // The consumer of an index has no name.
+        publish.push(api("CONSUMER.CREATE", bucket));
         for request in ["CREATE", "INFO", "DELETE"] {
             publish.push(api(&format!("CONSUMER.{request}"), bucket) + ".>");
         }

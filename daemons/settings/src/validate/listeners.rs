@@ -15,8 +15,6 @@ struct Listener<'a> {
     what: &'static str,
     listen: Listen,
     tls: Option<&'a Tls>,
-    /// Whether it has a certificate of its own, where that is no [`Tls`] of nats-server's.
-    own_tls: bool,
 }
 
 pub(super) fn check(node: &Node, findings: &mut Findings) {
@@ -67,13 +65,7 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
 fn listeners(node: &Node) -> Vec<Listener<'_>> {
     let (nats, tls) = (&node.nats, &node.nats.tls);
     let nats_path = KeyPath::of(["nats"]);
-    let listener = |key: &str, what, listen, tls| Listener {
-        path: nats_path.key(key),
-        what,
-        listen,
-        tls,
-        own_tls: false,
-    };
+    let listener = |key: &str, what, listen, tls| Listener { path: nats_path.key(key), what, listen, tls };
     let mut all = vec![
         listener("client", "clients", nats.client, tls.client.as_ref()),
         listener("monitoring", "monitoring", nats.monitoring, None),
@@ -89,14 +81,12 @@ fn listeners(node: &Node) -> Vec<Listener<'_>> {
         what: "health",
         listen: node.health.listen,
         tls: None,
-        own_tls: false,
     });
     all.push(Listener {
         path: KeyPath::of(["registry", "listen"]),
-        what: "the registry's clients",
+        what: "the registry",
         listen: node.registry.listen,
         tls: None,
-        own_tls: node.registry.tls.is_some(),
     });
     all
 }
@@ -140,8 +130,18 @@ fn exposed(node: &Node, listener: &Listener<'_>, findings: &mut Findings) {
             "monitoring has no login, and tells who is connected, from where, and what is stored",
             "write \"127.0.0.1:8222\"; `health.listen` is for others to ask",
         ),
-        what if listener.tls.is_none() && !listener.own_tls => {
-            let table = listener.path.to_string().replace("nats.", "nats.tls.").replace(".listen", ".tls");
+        "the registry" => {
+            // Unlike creds, whose key stays with the client, a token is sent with each request.
+            if node.registry.tls.is_none() {
+                findings.error(
+                    listener.path.clone(),
+                    "whoever is on the way would read the tokens of docker and podman",
+                    "add [registry.tls] with `cert` and `key`, or write \"127.0.0.1:5000\", and put a proxy with TLS before it",
+                );
+            }
+        }
+        what if listener.tls.is_none() => {
+            let table = listener.path.to_string().replace("nats.", "nats.tls.");
             findings.warn(
                 listener.path.clone(),
                 format!("{what} beyond this machine are spoken to in clear"),

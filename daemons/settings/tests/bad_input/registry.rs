@@ -10,7 +10,7 @@ fn the_registry_of_a_node() {
         (
             "registry.listen = \"0.0.0.0:5000\"\n",
             "2  registry.listen = \"0.0.0.0:5000\"",
-            "warning: the registry's clients beyond this machine are spoken to in clear",
+            "would read the tokens",
             "add [registry.tls]",
         ),
         (
