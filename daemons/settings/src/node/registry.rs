@@ -16,7 +16,7 @@ pub struct Registry {
     /// What a client on this machine may do without a token; from elsewhere it may do nothing.
     pub anonymous: Anonymous,
     /// Bytes of the disk for copies of often pulled blobs, in `<data>/registry`, beside those of
-    /// JetStream; `"0B"` for none. They may be removed at any time.
+    /// JetStream, and an eighth of the disk at most; `"0B"` for none. They may be removed at any time.
     pub cache: ByteSize,
     /// TLS of `listen`; it speaks plainly when left out.
     pub tls: Option<RegistryTls>,
@@ -29,6 +29,16 @@ impl Default for Registry {
             anonymous: Anonymous::default(),
             cache: ByteSize::gib(2),
             tls: None,
+        }
+    }
+}
+
+impl Registry {
+    /// Bytes that its cache may take on a disk of this size.
+    pub fn cache_on(&self, disk: ByteSize) -> ByteSize {
+        match self.listen {
+            Listen::Off => ByteSize(0),
+            Listen::On(_) => self.cache.min(ByteSize(disk.bytes() / 8)),
         }
     }
 }

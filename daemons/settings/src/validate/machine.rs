@@ -143,5 +143,19 @@ fn jetstream(node: &Node, facts: Facts, findings: &mut Findings) {
             format!("with the reserve of {reserve} this is more than the whole disk has, {disk}"),
             "write less, or leave it out for what the disk has free",
         );
+    } else if let Some(most) = most {
+        let cache = node.registry.cache_on(disk);
+        if [reserve, cache].iter().fold(most.bytes(), |sum, size| sum.saturating_add(size.bytes()))
+            > disk.bytes()
+        {
+            findings.warn(
+                path.key("max_storage"),
+                format!(
+                    "with the reserve of {reserve} and the registry's cache of {cache} this is more than the whole \
+                     disk has, {disk}"
+                ),
+                "write less, leave it out for what the disk has free, or write less under `registry.cache`",
+            );
+        }
     }
 }

@@ -66,7 +66,13 @@ fn limits_larger_than_the_disk() {
             "",
             "name = \"l-1\"\njetstream.max_storage = \"10GiB\"",
             "jetstream.max_storage",
-            "with the reserve of 512MiB",
+            "with the reserve of 512MiB this",
+        ),
+        (
+            "",
+            "name = \"l-1\"\njetstream.max_storage = \"9GiB\"",
+            "jetstream.max_storage",
+            "the registry's cache of 1280MiB",
         ),
         ("", "name = \"l-1\"\njetstream.reserve = \"10GiB\"", "jetstream.reserve", "whole disk has 10GiB"),
         (
