@@ -45,19 +45,29 @@ const JITTER: Duration = Duration::from_secs(600);
 const FIRST: Duration = Duration::from_secs(120);
 /// After a failure, the next attempt.
 const RETRY: Duration = Duration::from_secs(300);
+const STRAY: Seconds = 3600;
 /// When another daemon has collected within this, the own pass is left out.
 const RECENT: Seconds = 1800;
 
 /// How long things are kept, in seconds, and which tags.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// What nothing relies on is kept this long. With 0, one pass does all, and a push or pull under
     /// way may have to be repeated.
     pub grace: Seconds,
     /// An upload to which nothing is added is kept this long.
     pub upload_expiry: Seconds,
+    /// How old the last chunk must be of an upload that no record knows. Records are written first and
+    /// go last, so that this only covers chunks that arrive after their upload was cancelled.
+    pub stray: Seconds,
     /// Rules by which tags go.
     pub retain: Vec<Retain>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::from(&settings::fleet::Registry::default())
+    }
 }
 
 impl From<&settings::fleet::Registry> for Policy {
@@ -65,6 +75,7 @@ impl From<&settings::fleet::Registry> for Policy {
         Self {
             grace: registry.grace.0.as_secs(),
             upload_expiry: registry.upload_expiry.0.as_secs(),
+            stray: STRAY,
             retain: registry.retain.clone(),
         }
     }

@@ -28,10 +28,6 @@ const AT_ONCE: usize = 16;
 /// Blobs that are marked before the first of them is purged, so that a pass that is cut short leaves few
 /// marks.
 const BATCH: usize = 256;
-/// How old the last chunk of nobody's upload must be. Its record is written first and goes last, so
-/// that this only covers chunks that arrive after their upload was cancelled.
-const STRAY_AGE: Seconds = 3600;
-
 /// Who changes tags by retention, in their events.
 const BY: &str = "retention";
 
@@ -79,7 +75,7 @@ pub(super) async fn rehearse(
     policy: &Policy,
     now: Seconds,
 ) -> Result<Report, StorageError> {
-    let stray = stray(storage, now).await?;
+    let stray = stray(storage, policy, now).await?;
     storage.index().caught_up().await?;
     let mut report = foresee(storage.index(), policy, now);
     report.stray = stray.len() as u64;
@@ -302,7 +298,7 @@ impl Pass<'_> {
 
     async fn stray(&mut self) -> Result<(), StorageError> {
         (self.step)(Step::Stray);
-        for id in stray(self.storage, self.now).await? {
+        for id in stray(self.storage, self.policy, self.now).await? {
             let chunks = self.storage.chunks().purge(id).await?;
             tracing::info!(upload.id = %id, chunks, "purged {chunks} chunks of upload {id}, which nothing knows");
             self.report.stray += 1;
@@ -326,7 +322,7 @@ fn is_forsaken(blob: &BlobRecord) -> bool {
 }
 
 /// Uploads of which there are chunks and nothing else, for long enough.
-async fn stray(storage: &Storage, now: Seconds) -> Result<Vec<UploadId>, StorageError> {
+async fn stray(storage: &Storage, policy: &Policy, now: Seconds) -> Result<Vec<UploadId>, StorageError> {
     // Listed first: whatever of this is known by a record has it in the index after that.
     let listed = storage.chunks().subjects().await?;
     storage.index().caught_up_with(Bucket::Records).await?;
@@ -337,7 +333,7 @@ async fn stray(storage: &Storage, now: Seconds) -> Result<Vec<UploadId>, Storage
     for id in unknown {
         // The time is nats-server's: a clock that differs makes it later, not sooner.
         let last = storage.chunks().last_stored(id).await?;
-        if last.is_some_and(|last| last <= now && now - last >= STRAY_AGE) {
+        if last.is_some_and(|last| last <= now && now - last >= policy.stray) {
             stray.push(id);
         }
     }

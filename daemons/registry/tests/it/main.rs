@@ -1,5 +1,6 @@
 //! The registry against a real nats-server.
 #![allow(clippy::unwrap_used)]
 
+mod collect;
 mod harness;
 mod storage;
