@@ -185,7 +185,8 @@ impl Index {
     }
 
     /// Bytes of the distinct blobs and manifests of the repositories that `belongs` picks, and bytes
-    /// that are reserved for their uploads under way.
+    /// that are reserved for their uploads under way. An upload that is committed already is counted
+    /// as its blob alone, though its record may be there for a moment more.
     pub fn bytes_of(&self, belongs: impl Fn(&Repository) -> bool) -> (u64, u64) {
         let state = self.state();
         let mut distinct = HashMap::new();
@@ -194,7 +195,10 @@ impl Index {
             distinct.extend(contents.manifests.iter().map(|(digest, manifest)| (digest, manifest.size)));
         }
         let uploads = state.uploads.values().filter(|upload| belongs(&upload.repository));
-        (distinct.into_values().sum(), uploads.map(|upload| upload.reserved).sum())
+        let is_stored = |digest: &Digest| distinct.contains_key(digest);
+        let open = uploads.filter(|upload| !upload.claimed.as_ref().is_some_and(is_stored));
+        let reserved = open.map(|upload| upload.reserved).sum();
+        (distinct.values().sum(), reserved)
     }
 }
 

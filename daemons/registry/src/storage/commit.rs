@@ -36,6 +36,10 @@ impl Storage {
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
     ) -> Result<(), StorageError> {
         let mut session = self.session(repository, id).await?;
+        if session.claimed() == Some(digest) {
+            // The client repeats what it had no answer to: all bytes are there.
+            return self.commit_session(session, digest).await;
+        }
         session.begins_at(expected_start)?;
         if let Err(error) = session.take(body).await {
             session.save().await?;
@@ -89,13 +93,17 @@ impl Storage {
         open.write().await
     }
 
-    /// Sees to a blob record that is not dying. Whether its chunks are the own ones.
+    /// Sees to a blob record that is not dying. Whether its chunks are the own ones. Where the collector
+    /// has those already, since the upload expired meanwhile, the upload is unknown.
     pub(super) async fn settle_blob(&self, digest: &Digest, own: &BlobRecord) -> Result<bool, StorageError> {
         let key = Key::Blob(digest.clone());
         for _ in 0..ATTEMPTS {
             let written = match self.index().blob(digest) {
                 None => self.ledger().create(&key, own).await.map(|_| true),
-                Some(blob) if blob.upload == own.upload && !blob.dying => return Ok(true),
+                Some(blob) if blob.upload == own.upload && blob.dying => {
+                    return Err(StorageError::UploadUnknown);
+                }
+                Some(blob) if blob.upload == own.upload => return Ok(true),
                 Some(blob) if blob.dying => {
                     self.ledger().update(&key, blob.revision, own).await.map(|_| true)
                 }

@@ -93,16 +93,24 @@ impl Storage {
         let needed = if put.origin.comes_down() { &[][..] } else { &document.blobs };
         self.check_blobs(&put.repository, needed).await?;
         let record = new_manifest(&put, &document);
-        let mut upload = None;
+        let (mut upload, mut created) = (None, None);
         for _ in 0..ATTEMPTS {
-            let is_own = self.store_content(&put, &digest, &mut upload).await?;
-            let written = self.record_manifest(&put.repository, &digest, &record).await?;
+            let is_own = match self.store_content(&put, &digest, &mut upload).await {
+                // It expired while this daemon slept: once more.
+                Err(StorageError::UploadUnknown) if upload.take().is_some() => continue,
+                stored => stored?,
+            };
+            created = self.record_manifest(&put.repository, &digest, &record).await?.or(created);
             // The index has all that was written before the manifest.
             if !self.is_live(&digest) {
                 continue;
             }
-            let checked = self.check_blobs_again(&put.repository, needed).await;
-            if let (Err(_), Some(revision)) = (&checked, written) {
+            let mut checked = self.check_blobs_again(&put.repository, needed).await;
+            if let (Ok(()), Some(_), Some(usage)) = (&checked, created, self.usage(&put.repository)) {
+                // Content that was there already had nothing reserved for it.
+                checked = usage.check(record.size);
+            }
+            if let (Err(_), Some(revision)) = (&checked, created) {
                 let key = Key::Manifest(put.repository.clone(), digest.clone());
                 // Somebody who relies on it since has looked at its blobs too.
                 let _ = self.ledger().delete(&key, revision).await;

@@ -13,7 +13,7 @@
 //! 5. The link is written, waited for in the index, and the blob looked at again (see
 //!    [`crate::records`]). Now the push is acknowledged.
 //! 6. Where the content was there before, the own chunks are purged. Then the upload record is deleted.
-//!    A crash before: the expiry of uploads finds the claim, and does the same.
+//!    A crash before: the upload expires, and chunks that no record names are purged as strays.
 //!
 //! All of 3 to 6 may be repeated. A manifest is stored like a blob, its record in place of the link;
 //! tags come after it, since they are in another bucket.

@@ -53,6 +53,11 @@ impl Session {
         self.0.take().expect("a session is open until it is consumed")
     }
 
+    /// The blob that the upload is being committed as.
+    pub(super) fn claimed(&mut self) -> Option<&Digest> {
+        self.open().record.claimed.as_ref()
+    }
+
     /// Refuses a part that begins elsewhere than where the one before ended.
     pub(super) fn begins_at(&mut self, start: Option<u64>) -> Result<(), StorageError> {
         let offset = self.open().record.offset;

@@ -96,9 +96,14 @@ impl Node {
     }
 
     pub(crate) async fn make_streams(&self) {
+        self.make_streams_of(-1).await;
+    }
+
+    /// With at most so many bytes of chunks.
+    pub(crate) async fn make_streams_of(&self, max_bytes: i64) {
         self.make_stream(json!({
             "name": CHUNKS_STREAM, "subjects": [format!("{CHUNKS_SUBJECT}.*")], "discard": "new",
-            "max_bytes": -1,
+            "max_bytes": max_bytes,
         }))
         .await;
         self.make_bucket(RECORDS_BUCKET).await;

@@ -77,7 +77,27 @@ async fn a_claimed_upload_takes_nothing_more_and_is_not_cancelled() {
         assert!(matches!(refused, registry::StorageError::UploadUnknown), "{refused}");
     }
     assert_eq!(uploads_with_chunks(&storage).await, [id]);
-    storage.commit(&team, id, &digest).await.unwrap();
+    // Save for the client that repeats its last request, whose bytes are not looked at any more.
+    storage.finish(&team, id, &digest, Some(0), body(&bytes)).await.unwrap();
+    assert_eq!(read(&storage, &digest).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_blob_whose_chunks_the_collector_has_is_not_committed() {
+    let node = Node::start().await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let bytes = content(15, 1000);
+    let (id, digest) = stored(&storage, &team, &bytes).await;
+    let upload = claim(&storage, id, &digest).await;
+    write_blob(&storage, id, &digest, &upload).await;
+    let blob = storage.index().blob(&digest).unwrap();
+    let dying = BlobRecord { dying: true, ..(*blob.record).clone() };
+    storage.ledger().update(&Key::Blob(digest.clone()), blob.revision, &dying).await.unwrap();
+    let refused = storage.commit(&team, id, &digest).await.unwrap_err();
+    assert!(matches!(refused, registry::StorageError::UploadUnknown), "{refused}");
+    assert_eq!(storage.blob(&team, &digest).await.unwrap(), None);
+    assert_eq!(push(&storage, &team, &bytes).await.unwrap(), digest);
 }
 
 #[tokio::test]

@@ -1,9 +1,15 @@
 //! Byte quotas of namespaces.
 
 use futures::future::join_all;
-use registry::{Algorithm, Storage, StorageError, cache::Cache, storage::Policy};
+use registry::{
+    Algorithm, Repository, Storage, StorageError,
+    cache::Cache,
+    records::Origin,
+    storage::{Policy, PutManifest},
+};
+use serde_json::json;
 
-use crate::harness::{Node, body, content, push, repository, sha256, until_only};
+use crate::harness::{Node, body, content, push, repository, sha256, tag, until_only};
 
 const MIB: usize = 1 << 20;
 
@@ -19,11 +25,10 @@ async fn what_is_too_much_is_refused_before_its_first_byte() {
     let storage = storage(&node).await;
     let team = repository("team/app");
     push(&storage, &team, &content(1, 6 * MIB)).await.unwrap();
-    until_only(&storage, 1).await;
     let refused = storage.begin(&team, Algorithm::Sha256, 5 << 20).await.unwrap_err();
     let StorageError::OverQuota { namespace, quota, used, wanted } = &refused else { panic!("{refused}") };
     assert_eq!((&**namespace, *quota, *used, *wanted), ("team", 10 << 20, 6 << 20, 5 << 20));
-    assert!(storage.index().uploads().is_empty());
+    until_only(&storage, 1).await;
 
     // Elsewhere, and what is there already, costs nothing.
     push(&storage, &repository("other"), &content(2, 5 * MIB)).await.unwrap();
@@ -36,7 +41,6 @@ async fn what_is_too_much_is_refused_before_its_first_byte() {
     // The longest prefix counts, and only it.
     let ci = repository("team/ci/a");
     push(&storage, &ci, &content(3, 2 * MIB)).await.unwrap();
-    until_only(&storage, 3).await;
     assert_eq!(storage.usage(&ci).unwrap().left(), 0);
     assert_eq!(storage.usage(&team).unwrap().left(), 4 << 20);
 
@@ -101,4 +105,32 @@ async fn two_daemons_never_exceed_a_quota_together() {
         push(&one, &repository("team/after"), &content(200 + number as u64, 3 * MIB)).await.unwrap();
         until_only(&one, number + 1).await;
     }
+}
+
+#[tokio::test]
+async fn manifests_count_too_also_those_whose_content_is_there_already() {
+    let node = Node::start().await;
+    let storage = storage(&node).await;
+    let (ci, other) = (repository("team/ci"), repository("other"));
+    push(&storage, &ci, &content(6, 2 * MIB - 1000)).await.unwrap();
+    let manifest = |to: &Repository, length: usize| PutManifest {
+        repository: to.clone(),
+        digest: None,
+        tags: vec![tag("latest")],
+        media_type: String::new(),
+        bytes: json!({ "schemaVersion": 2, "manifests": [], "padding": "x".repeat(length) })
+            .to_string()
+            .into(),
+        by: "test".to_owned(),
+        origin: Origin::Pushed,
+    };
+    storage.put_manifest(manifest(&other, 900)).await.unwrap();
+    storage.put_manifest(manifest(&ci, 900)).await.unwrap();
+    storage.put_manifest(manifest(&other, 901)).await.unwrap();
+    for length in [901, 902] {
+        let refused = storage.put_manifest(manifest(&ci, length)).await.unwrap_err();
+        assert!(matches!(refused, StorageError::OverQuota { .. }), "{refused}");
+    }
+    assert_eq!(storage.index().manifests(&ci).len(), 1);
+    assert_eq!(storage.index().manifests(&other).len(), 2);
 }

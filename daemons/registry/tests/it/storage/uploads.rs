@@ -195,3 +195,39 @@ async fn a_cancelled_upload_leaves_nothing_and_is_unknown() {
     }
     assert!(!storage.index().exists(&team));
 }
+
+#[tokio::test]
+async fn a_full_stream_is_told_and_what_fitted_is_kept() {
+    let node = Node::start_empty().await;
+    node.make_streams_of(3 << 20).await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let small = push(&storage, &team, &content(9, 500_000)).await.unwrap();
+    let id = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
+    let full = storage.append(&team, id, None, body(&content(10, 4 << 20))).await.unwrap_err();
+    assert!(matches!(full, StorageError::Full { .. }), "{full}");
+    assert!(full.to_string().contains("registry.max_bytes"), "{full}");
+    let stored = storage.upload(&team, id).await.unwrap();
+    assert!(stored > 1 << 20, "{stored}");
+    assert_eq!(read(&storage, &small).await.unwrap(), content(9, 500_000));
+    storage.cancel(&team, id).await.unwrap();
+    push(&storage, &team, &content(11, 2 << 20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_long_part_the_record_tells_how_far_it_is() {
+    let node = Node::start().await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let id = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
+    let piece = content(12, 4 << 20);
+    let pieces = futures::stream::iter((0..19).map(|_| Ok(piece.clone())));
+    let (taken, mut all_taken) = tokio::sync::watch::channel(false);
+    tokio::select! {
+        ended = storage.append(&team, id, None, async_body(pieces, taken)) => panic!("{ended:?}"),
+        _ = all_taken.wait_for(|taken| *taken) => {}
+    }
+    // The session saves the rest in the background; this is what a crash would leave.
+    let noted = storage.index().upload(&id).unwrap();
+    assert!(noted.offset >= 64 << 20, "{}", noted.offset);
+}
