@@ -143,10 +143,10 @@ async fn end(
     digest: &Digest,
 ) -> Result<(), Failure> {
     let located = |error| located(error, repository, upload);
-    if let Some(body) = body {
-        parts.storage.append(repository, upload, start, body).await.map_err(located)?;
+    match body {
+        Some(body) => parts.storage.finish(repository, upload, digest, start, body).await.map_err(located),
+        None => parts.storage.commit(repository, upload, digest).await.map_err(located),
     }
-    parts.storage.commit(repository, upload, digest).await.map_err(located)
 }
 
 /// GET and HEAD: how far it is.
