@@ -1,13 +1,15 @@
 //! A blob as a client gets it while it still arrives.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use super::{Core, blobs, error::TravelError, fetch::Progress, source::Bytestream};
 use crate::Digest;
-use std::sync::Arc;
 
 /// How long a client waits for the next bytes. The fetch itself goes on.
 const STALL: Duration = Duration::from_secs(30);
@@ -95,8 +97,13 @@ impl Follow {
 
     /// Waits until there is something to read, and begins to read it.
     async fn more(&mut self) -> Result<(Bytestream, bool), TravelError> {
+        // Attempts that fail are news too, and no reason to wait longer.
+        let (mut offset, mut deadline) = (0, Instant::now() + STALL);
         loop {
             let now = self.progress.borrow_and_update().clone();
+            if now.offset > offset {
+                (offset, deadline) = (now.offset, Instant::now() + STALL);
+            }
             match now.ended {
                 Some(Ok(())) => {
                     return Ok((blobs::stored(&self.core, &self.digest, self.range.clone()), true));
@@ -111,7 +118,7 @@ impl Follow {
             {
                 return Ok((blobs::arriving(&self.core, upload, self.range.start..end)?, false));
             }
-            match timeout(STALL, self.progress.changed()).await {
+            match timeout_at(deadline, self.progress.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(TravelError::Stopping),
                 Err(_) => return Err(TravelError::Stalled { digest: self.digest.clone(), after: STALL }),

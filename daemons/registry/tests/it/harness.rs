@@ -101,36 +101,12 @@ impl Node {
 
     /// With at most so many bytes of chunks.
     pub(crate) async fn make_streams_of(&self, max_bytes: i64) {
-        self.make_stream(json!({
-            "name": CHUNKS_STREAM, "subjects": [format!("{CHUNKS_SUBJECT}.*")], "discard": "new",
-            "max_bytes": max_bytes,
-        }))
-        .await;
-        self.make_bucket(RECORDS_BUCKET).await;
-        self.make_bucket(TAGS_BUCKET).await;
+        make_streams(&self.client().await, max_bytes).await;
     }
 
     /// Makes one of the two buckets.
     pub(crate) async fn make_bucket(&self, name: &str) {
-        let is_records = name == RECORDS_BUCKET;
-        let age = if is_records { 3_600_000_000_000_u64 } else { 0 };
-        self.make_stream(json!({
-            "name": format!("KV_{name}"), "subjects": [format!("$KV.{name}.>")], "discard": "new",
-            "max_msgs_per_subject": if is_records { 1 } else { 64 }, "allow_rollup_hdrs": true,
-            "deny_delete": true, "allow_msg_ttl": is_records, "subject_delete_marker_ttl": age,
-        }))
-        .await;
-    }
-
-    async fn make_stream(&self, mut config: serde_json::Value) {
-        let common = json!({
-            "retention": "limits", "storage": "file", "num_replicas": 1, "allow_direct": true, "max_msgs": -1,
-        });
-        config.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
-        let subject = format!("STREAM.CREATE.{}", config["name"].as_str().unwrap());
-        let made: Response<serde_json::Value> =
-            jetstream::new(self.client().await).request(subject, &config).await.unwrap();
-        assert!(matches!(made, Response::Ok(_)), "{made:?}");
+        make_bucket(&self.client().await, name).await;
     }
 
     /// A storage as a daemon opens it, without a cache.
@@ -144,6 +120,39 @@ impl Node {
         let backend = Backend { client: self.client().await, chunks, cache };
         tokio::time::timeout(DEADLINE, Storage::open(backend, policy)).await.unwrap().unwrap()
     }
+}
+
+/// Makes the registry's streams, with at most so many bytes of chunks.
+pub(crate) async fn make_streams(client: &Client, max_bytes: i64) {
+    let chunks = json!({
+        "name": CHUNKS_STREAM, "subjects": [format!("{CHUNKS_SUBJECT}.*")], "discard": "new",
+        "max_bytes": max_bytes,
+    });
+    make_stream(client, chunks).await;
+    make_bucket(client, RECORDS_BUCKET).await;
+    make_bucket(client, TAGS_BUCKET).await;
+}
+
+async fn make_bucket(client: &Client, name: &str) {
+    let is_records = name == RECORDS_BUCKET;
+    let age = if is_records { 3_600_000_000_000_u64 } else { 0 };
+    let bucket = json!({
+        "name": format!("KV_{name}"), "subjects": [format!("$KV.{name}.>")], "discard": "new",
+        "max_msgs_per_subject": if is_records { 1 } else { 64 }, "allow_rollup_hdrs": true,
+        "deny_delete": true, "allow_msg_ttl": is_records, "subject_delete_marker_ttl": age,
+    });
+    make_stream(client, bucket).await;
+}
+
+async fn make_stream(client: &Client, mut config: serde_json::Value) {
+    let common = json!({
+        "retention": "limits", "storage": "file", "num_replicas": 1, "allow_direct": true, "max_msgs": -1,
+    });
+    config.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
+    let subject = format!("STREAM.CREATE.{}", config["name"].as_str().unwrap());
+    let made: Response<serde_json::Value> =
+        jetstream::new(client.clone()).request(subject, &config).await.unwrap();
+    assert!(matches!(made, Response::Ok(_)), "{made:?}");
 }
 
 pub(crate) fn repository(name: &str) -> Repository {

@@ -4,3 +4,4 @@
 mod collect;
 mod harness;
 mod storage;
+mod travel;

@@ -1,0 +1,131 @@
+//! What arrives is something else than what was asked for: nothing of it is kept.
+
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use futures::StreamExt;
+use registry::travel::TravelError;
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::site::{Image, Site, fleet, layers};
+use crate::harness::{self, content, sha256, uploads_with_chunks};
+
+/// A hub that answers whatever it likes.
+async fn liar(
+    hub: &Site,
+    answer: impl Fn(&str, Value) -> (Value, Bytes) + Send + Sync + 'static,
+) -> AbortOnDropHandle<()> {
+    let client = hub.client().await;
+    let mut requests = client.subscribe("leafbox.registry.hub.*.*").await.unwrap();
+    client.flush().await.unwrap();
+    let answer = Arc::new(answer);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(request) = requests.next().await {
+            let operation = request.subject.rsplit('.').next().unwrap().to_owned();
+            let (head, payload) = answer(&operation, serde_json::from_slice(&request.payload).unwrap());
+            let mut headers = HeaderMap::new();
+            headers.insert("Leafbox-Travel", head.to_string().as_str());
+            client.publish_with_headers(request.reply.unwrap(), headers, payload).await.unwrap();
+        }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_of_another_digest_is_refused_and_its_last_byte_never_given() {
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    hub.close().await;
+    let (wanted, other) = (sha256(b"what was wanted"), content(7, 50_000));
+    let given = other.clone();
+    let _liar = liar(&hub, move |operation, request| match operation {
+        "blob" => {
+            let offset = usize::try_from(request["offset"].as_u64().unwrap()).unwrap();
+            let head = json!({ "v": 1, "offset": offset, "size": given.len(), "last": true });
+            (head, given.slice(offset..))
+        }
+        _ => (json!({ "v": 1, "size": given.len() }), Bytes::new()),
+    })
+    .await;
+    let repository = harness::repository("team/app");
+    harness::until("the link is up", async || leaf.travel().size(&repository, &wanted).await.is_ok()).await;
+
+    match leaf.travel().blob(&repository, &wanted).await {
+        Err(TravelError::Tampered { digest, .. }) => assert_eq!(digest, wanted),
+        Err(error) => panic!("{error}"),
+        Ok(following) => {
+            let following = following.unwrap();
+            let size = following.size;
+            let mut stream = following.stream(0..size);
+            let mut got = 0;
+            let error = loop {
+                match stream.next().await.expect("it cannot end well") {
+                    Ok(bytes) => got += bytes.len() as u64,
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, TravelError::Tampered { .. }), "{error}");
+            assert!(got < size);
+        }
+    }
+    assert!(leaf.storage().blob(&repository, &wanted).await.unwrap().is_none());
+    let nothing = async || {
+        leaf.storage().index().uploads().is_empty() && uploads_with_chunks(leaf.storage()).await.is_empty()
+    };
+    harness::until("nothing of it is kept", nothing).await;
+    assert_eq!(leaf.travel().status().refused[0].0, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_another_digest_is_refused() {
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    hub.close().await;
+    let (said, other) = (Image::new(&layers(1, &[10]), None), Image::new(&layers(2, &[10]), None));
+    let (named, bytes) = (said.digest.to_string(), other.bytes.clone());
+    let _liar = liar(&hub, move |_, _| {
+        let head = json!({
+            "v": 1, "digest": named, "size": bytes.len(), "last": true,
+            "media_type": "application/vnd.oci.image.manifest.v1+json",
+        });
+        (head, bytes.clone())
+    })
+    .await;
+    for reference in ["v1".to_owned(), said.digest.to_string(), other.digest.to_string()] {
+        harness::until("it is refused", async || {
+            let answer = leaf.fetch("team/app", &reference).await;
+            assert!(!matches!(answer, Ok(true)), "{reference}");
+            matches!(answer, Err(TravelError::Tampered { .. }))
+        })
+        .await;
+    }
+    assert!(leaf.storage().index().repositories().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_of_the_other_side_is_an_error_and_no_hang() {
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    hub.close().await;
+    let _liar = liar(&hub, |operation, request| match operation {
+        // More than was asked for, from elsewhere in the blob.
+        "blob" => (json!({ "v": 1, "offset": 3, "size": 10 }), content(1, 100)),
+        "stat" => (json!({ "v": 1 }), Bytes::new()),
+        _ => (request, Bytes::new()),
+    })
+    .await;
+    let repository = harness::repository("team/app");
+    let wanted = sha256(b"wanted");
+    harness::until("the link is up", async || {
+        matches!(leaf.travel().size(&repository, &wanted).await, Err(TravelError::Broken { .. }))
+    })
+    .await;
+    let answer = leaf.fetch("team/app", "v1").await;
+    assert!(matches!(answer, Err(TravelError::Broken { .. })), "{answer:?}");
+    let answer = leaf.get("team/app", &wanted).await;
+    assert!(matches!(answer, Err(TravelError::Broken { .. })), "{answer:?}");
+}

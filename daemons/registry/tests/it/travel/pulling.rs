@@ -1,0 +1,133 @@
+//! A leaf pulls through from its hub what it does not have.
+
+use futures::future::join_all;
+use registry::travel::TravelError;
+
+use super::{
+    relay::Relay,
+    site::{Image, Site, fleet, layers},
+};
+use crate::harness::{self, collect, sha256};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_the_hub_is_pulled_through_by_tag_and_kept() {
+    let fleet = fleet("travel = { down = [\"team/**\"] }");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let image = hub.push("team/app", "v1", &layers(1, &[3_000_000, 200_000, 0])).await;
+    let other = hub.push("private/app", "v1", &layers(2, &[1000])).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+
+    assert_eq!(
+        leaf.tagged("team/app", "v1").unwrap(),
+        (image.digest.clone(), registry::records::Origin::Hub)
+    );
+    for blob in &image.blobs {
+        assert_eq!(leaf.get("team/app", &sha256(blob)).await.unwrap().as_ref(), Some(blob));
+    }
+    leaf.until_has("team/app", &image).await;
+
+    assert!(!leaf.fetch("team/app", "v2").await.unwrap(), "the hub answers that it has none");
+    assert!(leaf.get("team/app", &sha256(b"none")).await.unwrap().is_none());
+    assert!(!leaf.fetch("private/app", "v1").await.unwrap(), "it does not travel down");
+    assert!(leaf.get("private/app", &sha256(&other.blobs[0])).await.unwrap().is_none());
+
+    hub.close().await;
+    hub.kill_server().await;
+    for blob in &image.blobs {
+        let digest = sha256(blob);
+        let bytes = leaf.storage().read(&digest, 0..blob.len() as u64).await.unwrap();
+        assert_eq!(collect(bytes).await.unwrap(), blob);
+    }
+    assert_eq!(leaf.storage().manifest_bytes(&image.digest).await.unwrap(), image.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_asked_for_follows_in_the_background_and_only_the_platform_that_was_asked_for() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let arm = hub.push("team/app", "", &layers(1, &[300_000, 20_000])).await;
+    let amd = hub.push("team/app", "", &layers(2, &[300_000])).await;
+    let index = Image::index(&[("arm64", &arm), ("amd64", &amd)]);
+    hub.put("team/app", vec![harness::tag("v1")], &index).await;
+    // What refers to an image comes along: a box must be able to verify it offline.
+    let signature = Image::new(&layers(3, &[700]), Some(&arm));
+    hub.put("team/app", Vec::new(), &signature).await;
+
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    assert!(leaf.fetch("team/app", &arm.digest.to_string()).await.unwrap());
+    leaf.until_has("team/app", &arm).await;
+    leaf.until_has("team/app", &signature).await;
+    assert!(!leaf.has("team/app", &amd));
+    assert_eq!(leaf.travel().status().missing, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_too_long_for_one_answer_comes_as_a_blob() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let image = hub.push("team/app", "", &layers(1, &[10])).await;
+    let platforms: Vec<String> = (0..8000).map(|number| format!("platform-{number:0>40}")).collect();
+    let images: Vec<(&str, &Image)> = platforms.iter().map(|platform| (&**platform, &image)).collect();
+    let index = Image::index(&images);
+    assert!(index.bytes.len() > 1024 * 1024, "{}", index.bytes.len());
+    hub.put("team/app", vec![harness::tag("many")], &index).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "many").await.is_ok_and(|here| here))
+        .await;
+    assert_eq!(leaf.storage().manifest_bytes(&index.digest).await.unwrap(), index.bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_want_a_blob_share_one_fetch() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let image = hub.push("team/app", "v1", &layers(1, &[9_000_000])).await;
+    let blob = &image.blobs[1];
+    hub.put("other/app", Vec::new(), &image).await;
+    let digest = sha256(blob);
+    harness::until("the link is up", async || {
+        leaf.travel().size(&harness::repository("team/app"), &digest).await.is_ok()
+    })
+    .await;
+    let before = hub.travel().counters().now().sent;
+    let repositories = ["team/app", "other/app"];
+    let pulls = (0..12).map(|number| leaf.get(repositories[number % 2], &digest));
+    for pulled in join_all(pulls).await {
+        assert!(pulled.unwrap().unwrap() == *blob);
+    }
+    assert_eq!(hub.travel().counters().now().sent - before, blob.len() as u64);
+    for repository in repositories {
+        let repository = harness::repository(repository);
+        harness::until("both have it", async || {
+            leaf.storage().blob(&repository, &digest).await.unwrap().is_some()
+        })
+        .await;
+    }
+    let stranger = leaf.get("third/app", &digest).await.unwrap();
+    assert!(stranger.is_none(), "the hub has it in other repositories only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_way_to_the_hub_nothing_is_waited_for() {
+    let fleet = fleet("");
+    let alone = Site::leaf(&fleet, None).await;
+    assert!(!alone.fetch("team/app", "v1").await.unwrap());
+    assert!(!alone.travel().comes_from_elsewhere(&harness::repository("team/app")));
+    assert!(alone.get("team/app", &sha256(b"none")).await.unwrap().is_none());
+
+    let relay = Relay::start().await;
+    let cut = Site::leaf(&fleet, Some(relay.address)).await;
+    for _ in 0..20 {
+        let answer = cut.fetch("team/app", "v1").await;
+        assert!(matches!(answer, Err(TravelError::NobodyAnswers { .. })), "{answer:?}");
+    }
+    let answer = cut.get("team/app", &sha256(b"none")).await;
+    assert!(matches!(answer, Err(TravelError::NobodyAnswers { .. })), "{answer:?}");
+    let hub = cut.travel().status().hub.unwrap();
+    assert!(hub.answered.is_none() && hub.error.unwrap().contains("cannot be reached"));
+}

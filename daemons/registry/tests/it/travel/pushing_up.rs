@@ -1,0 +1,133 @@
+//! What is pushed at a leaf comes to the hub, where fleet.toml says so.
+
+use async_nats::HeaderMap;
+use registry::records::Origin;
+use serde_json::{Value, json};
+
+use super::{
+    relay::Relay,
+    site::{Image, Site, fleet, layers},
+};
+use crate::harness::{self, sha256};
+
+const UP: &str = "travel = { up = [\"sites/**\"] }";
+
+async fn is_idle(leaf: &Site) -> bool {
+    leaf.storage().index().announcements().is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_while_the_hub_is_away_arrives_when_it_is_back() {
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    let mut leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let arm = Image::new(&layers(1, &[3_000_000, 5000]), None);
+    leaf.put("sites/app", Vec::new(), &arm).await;
+    let absent = Image::new(&layers(2, &[10]), None);
+    let index = Image::index(&[("arm64", &arm), ("amd64", &absent)]);
+    leaf.put("sites/app", vec![harness::tag("v1")], &index).await;
+    let signature = Image::new(&layers(3, &[700]), Some(&index));
+    leaf.put("sites/app", Vec::new(), &signature).await;
+    leaf.push("local/app", "v1", &layers(4, &[10])).await;
+
+    let waiting = async || leaf.travel().status().announcements.iter().any(|waiting| waiting.error.is_some());
+    harness::until("the backlog says why it waits", waiting).await;
+    let status = leaf.travel().status();
+    assert_eq!(status.announcements.len(), 1, "local/app stays here: {status:?}");
+    assert_eq!(status.announcements[0].digest, index.digest);
+
+    // It is in the records, and not only in this daemon.
+    leaf.close().await;
+    leaf.open().await;
+    relay.lead_to(hub.leaf_address());
+    harness::until("the hub has everything", async || is_idle(&leaf).await).await;
+    let (digest, origin) = hub.tagged("sites/app", "v1").unwrap();
+    assert_eq!((digest, origin), (index.digest.clone(), Origin::Leaf("shop-1".to_owned())));
+    for image in [&arm, &index, &signature] {
+        assert!(hub.has("sites/app", image));
+        for blob in &image.blobs {
+            assert!(harness::read(hub.storage(), &sha256(blob)).await.unwrap() == *blob);
+        }
+    }
+    assert!(!hub.has("sites/app", &absent) && hub.tagged("local/app", "v1").is_none());
+    assert!(hub.storage().index().uploads().is_empty() || hub.travel().status().gathering.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_push_of_the_tag_takes_the_place_of_the_older_and_a_later_signature_follows() {
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let old = leaf.push("sites/app", "v1", &layers(1, &[2_000_000])).await;
+    let new = leaf.push("sites/app", "v1", &layers(2, &[2_000_000])).await;
+    relay.lead_to(hub.leaf_address());
+    harness::until("the hub has everything", async || is_idle(&leaf).await).await;
+    assert_eq!(hub.tagged("sites/app", "v1").unwrap().0, new.digest);
+    assert!(!hub.has("sites/app", &old), "nobody needs it any more");
+
+    let signature = Image::new(&layers(3, &[700]), Some(&new));
+    leaf.put("sites/app", Vec::new(), &signature).await;
+    hub.until_has("sites/app", &signature).await;
+    harness::until("the hub has everything", async || is_idle(&leaf).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_daemon_that_dies_on_the_way_is_followed_by_the_next() {
+    let fleet = fleet(UP);
+    let mut hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    relay.lead_to(hub.leaf_address());
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let image = leaf.push("sites/app", "v1", &layers(1, &[24 << 20])).await;
+    let stored = async || hub.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 0);
+    harness::until("a part of it is at the hub", stored).await;
+    hub.close().await;
+    hub.open().await;
+    harness::until("the hub has everything", async || is_idle(&leaf).await).await;
+    assert!(hub.has("sites/app", &image));
+    assert_eq!(hub.tagged("sites/app", "v1").unwrap().0, image.digest);
+    let sent = leaf.travel().counters().now().sent;
+    assert!(sent < 34 << 20, "{sent} bytes were sent of {}", 24 << 20);
+}
+
+/// What the hub says to a request by `node`.
+async fn ask(site: &Site, node: &str, operation: &str, request: &Value) -> Value {
+    let subject = format!("leafbox.registry.hub.{node}.{operation}");
+    let answer = site.client().await.request(subject, request.to_string().into()).await.unwrap();
+    let head = answer.headers.as_ref().and_then(|headers: &HeaderMap| headers.get("Leafbox-Travel"));
+    serde_json::from_str(head.unwrap().as_str()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hub_answers_its_leaves_and_only_what_travels() {
+    let fleet = fleet("travel = { down = [\"team/**\"], up = [\"sites/**\"] }");
+    let hub = Site::hub(&fleet).await;
+    let image = hub.push("team/app", "v1", &layers(1, &[1000])).await;
+    hub.push("private/app", "v1", &layers(2, &[1000])).await;
+    let digest = image.digest.to_string();
+    let resolve = |repository: &str| json!({ "v": 1, "repository": repository, "reference": "v1" });
+    let answered = ask(&hub, "shop-1", "resolve", &resolve("team/app")).await;
+    assert_eq!(answered["digest"], digest.as_str(), "{answered}");
+    let code = async |node: &str, operation: &str, request: Value| {
+        let answer = ask(&hub, node, operation, &request).await;
+        assert!(answer["digest"].is_null() && answer["size"].is_null(), "{answer}");
+        answer["refused"]["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code("stranger", "resolve", resolve("team/app")).await, "denied");
+    assert_eq!(code("shop-1", "resolve", resolve("private/app")).await, "denied");
+    let window = |repository: &str, offset: u64| {
+        let blob = sha256(&image.blobs[1]).to_string();
+        json!({ "v": 1, "repository": repository, "digest": blob, "offset": offset, "length": 10 })
+    };
+    assert_eq!(code("shop-1", "blob", window("private/app", 0)).await, "denied");
+    assert_eq!(code("shop-1", "blob", window("team/other", 0)).await, "unknown", "another's blob");
+    assert_eq!(code("shop-1", "blob", window("team/app", 5000)).await, "malformed");
+    assert_eq!(code("shop-1", "blob", json!({ "v": 1, "repository": "../x" })).await, "malformed");
+    assert_eq!(code("shop-1", "erase", json!({})).await, "malformed");
+    let announce =
+        |repository: &str| json!({ "v": 1, "repository": repository, "tag": "v1", "digest": digest });
+    assert_eq!(code("shop-1", "announce", announce("team/app")).await, "denied");
+    assert_eq!(code("stranger", "announce", announce("sites/app")).await, "denied");
+}

@@ -1,0 +1,107 @@
+//! A tag that is here is answered as it is, and looked at again in the background.
+
+use registry::{records::Origin, travel::TravelError};
+
+use super::{
+    relay::Relay,
+    site::{Image, Site, fleet, layers},
+};
+use crate::harness;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_moved_at_the_hub_moves_here_once_everything_is_here() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    relay.lead_to(hub.leaf_address());
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let (repository, tag) = (harness::repository("team/app"), harness::tag("v1"));
+    let old = hub.push("team/app", "v1", &layers(1, &[1000])).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    leaf.until_has("team/app", &old).await;
+
+    let new = hub.push("team/app", "v1", &layers(2, &[20_000_000])).await;
+    relay.cut_after(4_000_000);
+    leaf.travel().refresh(&repository, &tag);
+    relay.until_cut().await;
+    assert_eq!(leaf.tagged("team/app", "v1").unwrap().0, old.digest, "a part of the new one is no image");
+    assert!(leaf.has("team/app", &old));
+    relay.heal();
+    harness::until("the tag has moved", async || leaf.tagged("team/app", "v1").unwrap().0 == new.digest)
+        .await;
+    assert!(leaf.has("team/app", &new));
+    assert_eq!(leaf.tagged("team/app", "v1").unwrap().1, Origin::Hub);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_index_that_moved_the_platforms_come_that_were_here() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let image = async |number| hub.push("team/app", "", &layers(number, &[5000])).await;
+    let (old_arm, old_amd) = (image(1).await, image(2).await);
+    let (new_arm, new_amd) = (image(3).await, image(4).await);
+    let old = Image::index(&[("arm64", &old_arm), ("amd64", &old_amd)]);
+    let new = Image::index(&[("arm64", &new_arm), ("amd64", &new_amd)]);
+    hub.put("team/app", vec![harness::tag("v1")], &old).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    assert!(leaf.fetch("team/app", &old_arm.digest.to_string()).await.unwrap());
+    leaf.until_has("team/app", &old_arm).await;
+
+    hub.put("team/app", vec![harness::tag("v1")], &new).await;
+    leaf.travel().refresh(&harness::repository("team/app"), &harness::tag("v1"));
+    harness::until("the tag has moved", async || leaf.tagged("team/app", "v1").unwrap().0 == new.digest)
+        .await;
+    assert!(leaf.has("team/app", &new_arm));
+    assert!(!leaf.has("team/app", &new_amd) && !leaf.has("team/app", &old_amd));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_was_pushed_here_is_never_changed_from_elsewhere() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let theirs = hub.push("team/app", "v1", &layers(1, &[1000])).await;
+    let ours = leaf.push("team/app", "v1", &layers(2, &[1000])).await;
+    // Another tag shows that the hub is reached.
+    hub.put("team/app", vec![harness::tag("v2")], &theirs).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v2").await.is_ok_and(|here| here))
+        .await;
+    leaf.travel().refresh(&harness::repository("team/app"), &harness::tag("v1"));
+    assert!(leaf.fetch("team/app", "v1").await.unwrap(), "it is here");
+    assert_eq!(leaf.tagged("team/app", "v1").unwrap(), (ours.digest.clone(), Origin::Pushed));
+
+    // One that came from the hub, and is pushed here while the hub's new one is on its way.
+    leaf.until_has("team/app", &theirs).await;
+    hub.push("team/app", "v2", &layers(3, &[8_000_000])).await;
+    leaf.travel().refresh(&harness::repository("team/app"), &harness::tag("v2"));
+    leaf.put("team/app", vec![harness::tag("v2")], &ours).await;
+    harness::until("nobody looks any more", async || leaf.travel().status().renewing.is_empty()).await;
+    assert_eq!(leaf.tagged("team/app", "v2").unwrap(), (ours.digest, Origin::Pushed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_stays_when_the_hub_is_gone_or_has_it_no_longer() {
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let (repository, tag) = (harness::repository("team/app"), harness::tag("v1"));
+    let image = hub.push("team/app", "v1", &layers(1, &[1000])).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    hub.storage().delete_tag(&repository, &tag, "test").await.unwrap();
+    leaf.travel().refresh(&repository, &tag);
+    harness::until("nobody looks any more", async || leaf.travel().status().renewing.is_empty()).await;
+    assert_eq!(leaf.tagged("team/app", "v1").unwrap().0, image.digest);
+
+    hub.close().await;
+    hub.kill_server().await;
+    leaf.travel().refresh(&repository, &tag);
+    assert!(leaf.fetch("team/app", "v1").await.unwrap());
+    harness::until("the hub is known to be gone", async || {
+        matches!(leaf.fetch("team/app", "v2").await, Err(TravelError::NobodyAnswers { .. }))
+    })
+    .await;
+}

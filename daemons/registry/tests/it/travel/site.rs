@@ -1,0 +1,293 @@
+//! A leaf and a hub, each with a nats-server of its own, joined by a link, and a registry on each.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_nats::Client;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use registry::{
+    Digest, Reference, Storage, Tag,
+    cache::Cache,
+    chunks::{Budget, ChunkConnections, ChunkStore},
+    records::Origin,
+    storage::{Backend, Policy, PutManifest},
+    travel::{Config, Travel, TravelError},
+};
+use runtime::Credentials;
+use serde_json::json;
+use settings::{Fleet, Node, NodeRole, travel::link_denies};
+use supervisor::{Addresses, Launch, LogSink, NatsServer, testing::nats_server_binary};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{self, DEADLINE, content, push, sha256};
+
+/// A fleet of one hub node and one leaf.
+pub(crate) fn fleet(registry: &str) -> Fleet {
+    let text = format!(
+        "name = \"shops\"\nnodes = {{ hub = [\"hub-1\"], leaves = [\"shop-1\"] }}\n[registry]\n{registry}\n"
+    );
+    toml::from_str(&text).unwrap()
+}
+
+/// A node: its nats-server while it runs, and its registry while that does.
+pub(crate) struct Site {
+    pub(crate) node: Node,
+    fleet: Fleet,
+    bound: Addresses,
+    server: Option<NatsServer>,
+    pub(crate) folder: TempDir,
+    registry: Option<Running>,
+}
+
+struct Running {
+    storage: Storage,
+    travel: Travel,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Site {
+    pub(crate) async fn hub(fleet: &Fleet) -> Self {
+        Self::start(fleet, "name = \"hub-1\"\nrole = \"hub\"").await
+    }
+
+    /// A leaf whose uplink leads to an address; without one it has none.
+    pub(crate) async fn leaf(fleet: &Fleet, uplink: Option<SocketAddr>) -> Self {
+        let uplink = uplink.map(|uplink| format!("uplink.urls = [\"nats-leaf://{uplink}\"]"));
+        Self::start(fleet, &format!("name = \"shop-1\"\n{}", uplink.unwrap_or_default())).await
+    }
+
+    async fn start(fleet: &Fleet, node: &str) -> Self {
+        let node: Node = toml::from_str(node).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let bound = Addresses::default();
+        let mut site = Self { node, fleet: fleet.clone(), bound, server: None, folder, registry: None };
+        site.run_server().await;
+        harness::make_streams(&site.client().await, -1).await;
+        site.open().await;
+        site
+    }
+
+    /// Starts nats-server; again at the same addresses, with what is on its disk.
+    pub(crate) async fn run_server(&mut self) {
+        let config = self.folder.path().join("nats-server.conf");
+        std::fs::write(&config, self.config()).unwrap();
+        let launch = Launch {
+            binary: nats_server_binary().await,
+            config,
+            environment: Vec::new(),
+            run_dir: self.folder.path().join("run"),
+            log: LogSink::Tracing { server: self.node.name.to_string() },
+            ready_timeout: DEADLINE,
+            routes: false,
+            keys: Vec::new(),
+        };
+        let server = NatsServer::start(&launch).await.unwrap();
+        self.bound = server.addresses().clone();
+        self.server = Some(server);
+    }
+
+    /// As a power cut would.
+    pub(crate) async fn kill_server(&mut self) {
+        self.server.take().unwrap().kill().await;
+    }
+
+    pub(crate) fn leaf_address(&self) -> SocketAddr {
+        self.bound.leaf.unwrap()
+    }
+
+    fn config(&self) -> String {
+        let port =
+            |address: Option<SocketAddr>| address.map_or("-1".into(), |address| address.port().to_string());
+        let folder = self.folder.path().display();
+        let mut config = format!(
+            "server_name: \"{}\"\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:-1\"\n\
+             jetstream {{ store_dir: \"{folder}/jetstream\", domain: \"{}\", sync_interval: always }}\n\
+             accounts {{ LEAFBOX {{ jetstream: enabled, users: [{{ user: test, password: test }}] }} }}\n\
+             leafnodes {{\n",
+            self.node.name,
+            port(self.bound.client),
+            settings::travel::domain(&self.node),
+        );
+        if self.node.role == NodeRole::Hub {
+            config.push_str(&format!("listen: \"127.0.0.1:{}\"\n", port(self.bound.leaf)));
+        }
+        if let Some(url) = self.node.uplink.urls.first() {
+            let denies = &link_denies(&self.fleet, &self.node)["LEAFBOX"];
+            let list = |subjects: &[settings::Subject]| serde_json::to_string(subjects).unwrap();
+            let address = url.to_string();
+            let address = address.rsplit('/').next().unwrap();
+            config.push_str(&format!(
+                "reconnect: 1\nremotes: [{{ url: \"nats-leaf://test:test@{address}\", account: LEAFBOX, ignore_discovered_servers: true, \
+                 deny_imports: {}, deny_exports: {} }}]\n",
+                list(&denies.imports),
+                list(&denies.exports),
+            ));
+        }
+        config.push_str("}\n");
+        config
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let client = async_nats::ConnectOptions::with_user_and_password("test".into(), "test".into())
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|_| std::time::Duration::from_millis(50))
+            .connect(self.bound.client.unwrap().to_string())
+            .await
+            .unwrap();
+        client.flush().await.unwrap();
+        client
+    }
+
+    /// Starts the registry.
+    pub(crate) async fn open(&mut self) {
+        let connections = ChunkConnections { write: self.client().await, read: vec![self.client().await] };
+        let chunks = ChunkStore::open(connections, Budget::default());
+        let announce = match self.node.role {
+            NodeRole::Leaf => self.fleet.registry.travel.up.clone(),
+            NodeRole::Hub => Vec::new(),
+        };
+        let backend = Backend { client: self.client().await, chunks, cache: Cache::none() };
+        let opening = Storage::open(backend, Policy { announce, ..Policy::default() });
+        let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
+        let credentials = Credentials::in_directory(self.folder.path().join("keys"));
+        let config = Config::new(&self.node, &self.fleet, credentials);
+        let travel = Travel::new(storage.clone(), self.client().await, config).unwrap();
+        let shutdown = CancellationToken::new();
+        let (served, stop) = (travel.clone(), shutdown.clone());
+        let serving = tokio::spawn(async move { served.serve(stop).await });
+        self.registry = Some(Running { storage, travel, shutdown, serving });
+    }
+
+    /// Ends the registry, which leaves nothing of it in memory.
+    pub(crate) async fn close(&mut self) {
+        let running = self.registry.take().unwrap();
+        running.shutdown.cancel();
+        tokio::time::timeout(DEADLINE, running.serving).await.unwrap().unwrap();
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.registry.as_ref().unwrap().storage
+    }
+
+    pub(crate) fn travel(&self) -> &Travel {
+        &self.registry.as_ref().unwrap().travel
+    }
+
+    /// Pushes an image of these layers.
+    pub(crate) async fn push(&self, repository: &str, tag: &str, layers: &[Bytes]) -> Image {
+        let tags = if tag.is_empty() { Vec::new() } else { vec![harness::tag(tag)] };
+        let image = Image::new(layers, None);
+        self.put(repository, tags, &image).await;
+        image
+    }
+
+    pub(crate) async fn put(&self, repository: &str, tags: Vec<Tag>, image: &Image) {
+        let repository = harness::repository(repository);
+        for blob in &image.blobs {
+            push(self.storage(), &repository, blob).await.unwrap();
+        }
+        let put = PutManifest {
+            repository,
+            digest: None,
+            tags,
+            media_type: image.media_type.to_owned(),
+            bytes: image.bytes.clone(),
+            by: "test".to_owned(),
+            origin: Origin::Pushed,
+        };
+        let stored = self.storage().put_manifest(put).await.unwrap();
+        assert_eq!(stored.digest, image.digest);
+    }
+
+    /// Whether everything of an image is here.
+    pub(crate) fn has(&self, repository: &str, image: &Image) -> bool {
+        let repository = harness::repository(repository);
+        let index = self.storage().index();
+        index.manifest(&repository, &image.digest).is_some()
+            && image.blobs.iter().all(|blob| index.link(&repository, &sha256(blob)).is_some())
+    }
+
+    pub(crate) async fn until_has(&self, repository: &str, image: &Image) {
+        harness::until(&format!("all of {repository} is here"), async || self.has(repository, image)).await;
+    }
+
+    /// What a tag stands for here.
+    pub(crate) fn tagged(&self, repository: &str, tag: &str) -> Option<(Digest, Origin)> {
+        let tagged = self.storage().index().tag(&harness::repository(repository), &harness::tag(tag))?;
+        Some((tagged.digest, Arc::unwrap_or_clone(tagged.origin)))
+    }
+
+    /// A blob as a client gets it, from here or from elsewhere.
+    pub(crate) async fn get(&self, repository: &str, digest: &Digest) -> Result<Option<Bytes>, TravelError> {
+        let following = self.travel().blob(&harness::repository(repository), digest).await?;
+        let Some(following) = following else { return Ok(None) };
+        let size = following.size;
+        let pieces: Vec<Bytes> = following.stream(0..size).try_collect().await?;
+        Ok(Some(pieces.concat().into()))
+    }
+
+    /// Has a manifest fetched.
+    pub(crate) async fn fetch(&self, repository: &str, reference: &str) -> Result<bool, TravelError> {
+        let reference: Reference = reference.parse().unwrap();
+        let repository = harness::repository(repository);
+        let fetching = self.travel().fetch_manifest(&repository, &reference);
+        tokio::time::timeout(DEADLINE, fetching).await.unwrap()
+    }
+}
+
+/// A manifest and the blobs that it needs.
+#[derive(Clone)]
+pub(crate) struct Image {
+    pub(crate) bytes: Bytes,
+    pub(crate) digest: Digest,
+    pub(crate) blobs: Vec<Bytes>,
+    media_type: &'static str,
+}
+
+impl Image {
+    /// An image of these layers, which refers to `subject` when there is one.
+    pub(crate) fn new(layers: &[Bytes], subject: Option<&Self>) -> Self {
+        let config = Bytes::from(format!("{{\"architecture\":\"{}\"}}", layers.len()));
+        let descriptor = |media_type: &str, bytes: &Bytes| json!({ "mediaType": media_type, "digest": sha256(bytes).to_string(), "size": bytes.len() });
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let mut manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+            "layers": layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer))
+                .collect::<Vec<_>>(),
+        });
+        if let Some(subject) = subject {
+            manifest["subject"] = descriptor(subject.media_type, &subject.bytes);
+        }
+        let bytes = Bytes::from(manifest.to_string());
+        let blobs = [&[config], layers].concat();
+        Self { digest: sha256(&bytes), bytes, blobs, media_type }
+    }
+
+    /// An index of images, each of a platform.
+    pub(crate) fn index(images: &[(&str, &Self)]) -> Self {
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let manifests: Vec<_> = images
+            .iter()
+            .map(|(architecture, image)| {
+                json!({
+                    "mediaType": image.media_type, "digest": image.digest.to_string(),
+                    "size": image.bytes.len(),
+                    "platform": { "os": "linux", "architecture": architecture },
+                })
+            })
+            .collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });
+        let bytes = Bytes::from(index.to_string());
+        Self { digest: sha256(&bytes), bytes, blobs: Vec::new(), media_type }
+    }
+}
+
+/// Layers of these lengths, which no other number gives.
+pub(crate) fn layers(number: u64, lengths: &[usize]) -> Vec<Bytes> {
+    lengths.iter().zip(number * 100..).map(|(length, number)| content(number, *length)).collect()
+}
