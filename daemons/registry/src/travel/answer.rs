@@ -15,8 +15,8 @@ use super::{
     error::TravelError,
     gather, images,
     protocol::{
-        self, Announce, Code, Head, LONGEST_INLINE, MOST_REFERRERS, Operation, QUEUE, Referrer, Resolve,
-        Stat, Window, hub_subject, leaf_subject,
+        self, Announce, Code, Head, LONGEST_INLINE, MOST_REFERRERS, Operation, QUEUE, Referrer, Refused,
+        Resolve, Stat, Window, hub_subject, leaf_subject,
     },
     sending,
 };
@@ -43,7 +43,7 @@ impl Reply {
 }
 
 /// An answer that is one message.
-type Answer = Result<(Head, Bytes), Head>;
+type Answer = Result<(Head, Bytes), Refused>;
 
 /// Answers until the daemon stops.
 pub(super) async fn serve(core: &Arc<Core>) {
@@ -90,25 +90,25 @@ async fn answer(core: &Arc<Core>, request: Message) {
     let answer = match operation {
         Operation::Resolve => match read::<Resolve>(core, payload, |asked| &asked.repository) {
             Ok(asked) => resolve(core, &reply, &asked).await,
-            Err(head) => Err(head),
+            Err(refused) => Err(refused),
         },
         Operation::Stat => match read::<Stat>(core, payload, |asked| &asked.repository) {
             Ok(asked) => stat(core, &reply, &asked).await,
-            Err(head) => Err(head),
+            Err(refused) => Err(refused),
         },
         Operation::Referrers => {
             read::<Stat>(core, payload, |asked| &asked.repository).map(|asked| referrers(core, &asked))
         }
         Operation::Announce => match announced(core, node, payload) {
             Ok(announce) => Ok((gather::announced(core, node, announce).await, Bytes::new())),
-            Err(head) => Err(head),
+            Err(refused) => Err(refused),
         },
         Operation::Blob => match read::<Window>(core, payload, |asked| &asked.repository) {
             Ok(asked) => return sending::send(core, &reply, &asked).await,
-            Err(head) => Err(head),
+            Err(refused) => Err(refused),
         },
     };
-    let (head, payload) = answer.unwrap_or_else(|head| (head, Bytes::new()));
+    let (head, payload) = answer.unwrap_or_else(|refused| (refused.into(), Bytes::new()));
     reply.send(&head, payload).await;
 }
 
@@ -117,7 +117,7 @@ fn read<T: DeserializeOwned>(
     core: &Core,
     payload: &Bytes,
     repository: impl Fn(&T) -> &Repository,
-) -> Result<T, Head> {
+) -> Result<T, Refused> {
     let asked: T = parse(payload)?;
     let repository = repository(&asked);
     let (allowed, list) = match core.config.role {
@@ -127,19 +127,19 @@ fn read<T: DeserializeOwned>(
     if allowed { Ok(asked) } else { Err(denied(repository, list)) }
 }
 
-fn parse<T: DeserializeOwned>(payload: &Bytes) -> Result<T, Head> {
-    serde_json::from_slice(payload).map_err(|error| Head::refused(Code::Malformed, error))
+fn parse<T: DeserializeOwned>(payload: &Bytes) -> Result<T, Refused> {
+    serde_json::from_slice(payload).map_err(|error| Refused::new(Code::Malformed, error))
 }
 
-fn denied(repository: &Repository, list: &str) -> Head {
+fn denied(repository: &Repository, list: &str) -> Refused {
     let message = format!("no pattern of `registry.travel.{list}` in its fleet.toml fits {repository}");
-    Head::refused(Code::Denied, message)
+    Refused::new(Code::Denied, message)
 }
 
-fn announced(core: &Core, leaf: &str, payload: &Bytes) -> Result<Announce, Head> {
+fn announced(core: &Core, leaf: &str, payload: &Bytes) -> Result<Announce, Refused> {
     let announce: Announce = parse(payload)?;
     if core.config.role != NodeRole::Hub {
-        return Err(Head::refused(Code::Denied, "tags are announced to the hub"));
+        return Err(Refused::new(Code::Denied, "tags are announced to the hub"));
     }
     if !core.config.goes_up(&announce.repository) {
         tracing::info!(
@@ -150,14 +150,14 @@ fn announced(core: &Core, leaf: &str, payload: &Bytes) -> Result<Announce, Head>
         return Err(denied(&announce.repository, "up"));
     }
     if announce.referrers.len() > MOST_REFERRERS {
-        return Err(Head::refused(Code::Malformed, format!("more than {MOST_REFERRERS} referrers")));
+        return Err(Refused::new(Code::Malformed, format!("more than {MOST_REFERRERS} referrers")));
     }
     Ok(announce)
 }
 
 async fn resolve(core: &Arc<Core>, reply: &Reply, asked: &Resolve) -> Answer {
     let Some(reference) = asked.reference() else {
-        return Err(Head::refused(Code::Malformed, "the reference is neither tag nor digest"));
+        return Err(Refused::new(Code::Malformed, "the reference is neither tag nor digest"));
     };
     let repository = &asked.repository;
     let mut found = core.storage.manifest(repository, &reference).await.map_err(failed)?;
@@ -205,23 +205,23 @@ fn referrers(core: &Core, asked: &Stat) -> (Head, Bytes) {
     (Head::new(), protocol::request(&referrers))
 }
 
-pub(crate) fn unknown(what: &str) -> Head {
-    Head::refused(Code::Unknown, format!("{what} is not here"))
+pub(crate) fn unknown(what: &str) -> Refused {
+    Refused::new(Code::Unknown, format!("{what} is not here"))
 }
 
 /// What the other side is told of a failure of ours; its detail is for our log.
-pub(crate) fn failed(error: impl std::error::Error) -> Head {
+pub(crate) fn failed(error: impl std::error::Error) -> Refused {
     tracing::warn!("a request of another registry could not be answered: {error}");
-    Head::refused(Code::Failed, "its storage does not answer")
+    Refused::new(Code::Failed, "its storage does not answer")
 }
 
 /// What the other side is told when an upstream did not give something.
-pub(crate) fn told(error: TravelError) -> Head {
+pub(crate) fn told(error: TravelError) -> Refused {
     let code = match &error {
         TravelError::Unknown { .. } => Code::Unknown,
         TravelError::Denied { .. } => Code::Denied,
         error if error.is_unreachable() => Code::Busy,
         _ => Code::Failed,
     };
-    Head::refused(code, error)
+    Refused::new(code, error)
 }

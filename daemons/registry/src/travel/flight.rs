@@ -3,7 +3,7 @@
 //! Several hub daemons may answer, each a window: pieces of two windows come in any order among each
 //! other, and in order within one.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_nats::Subscriber;
 use bytes::Bytes;
@@ -40,7 +40,7 @@ struct Asked {
 
 /// A blob on its way.
 struct Flight {
-    peer: Peer,
+    peer: Arc<Peer>,
     repository: Repository,
     digest: Digest,
     inbox: String,
@@ -63,7 +63,7 @@ pub(crate) struct Opened<S> {
 
 /// Begins to get a blob from `offset` on; returns when the other side has answered.
 pub(crate) async fn open(
-    peer: &Peer,
+    peer: &Arc<Peer>,
     repository: &Repository,
     digest: &Digest,
     offset: u64,
@@ -71,7 +71,7 @@ pub(crate) async fn open(
     let inbox = peer.client.new_inbox();
     let replies = peer.subscribe(format!("{inbox}.*")).await?;
     let mut flight = Flight {
-        peer: peer.clone(),
+        peer: Arc::clone(peer),
         repository: repository.clone(),
         digest: digest.clone(),
         inbox,

@@ -62,7 +62,7 @@ pub(super) async fn announced(core: &Arc<Core>, leaf: &str, announce: Announce) 
         Some(job) if job.leaf == leaf && job.announce == announce => {
             if let Some(error) = job.failed.clone() {
                 jobs.remove(&key);
-                return told(error);
+                return told(error).into();
             }
             let gathered = progress(core, job);
             return Head { gathered: Some(gathered), ..Head::new() };

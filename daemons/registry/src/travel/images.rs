@@ -32,14 +32,16 @@ const DEEPEST: usize = 4;
 /// What is asked or looked at now, so that it is once.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
-    /// One lock for each manifest that is asked for.
-    pulls: std::sync::Mutex<HashMap<(Repository, String), Arc<Mutex<()>>>>,
+    pulls: std::sync::Mutex<HashMap<(Repository, String), Only>>,
     /// When a tag was last looked at, and whether that goes on.
     looks: std::sync::Mutex<HashMap<(Repository, Tag), (Instant, bool)>>,
 }
 
+/// The lock of a manifest that is asked for.
+type Only = Arc<Mutex<()>>;
+
 impl Asking {
-    fn pull(&self, repository: &Repository, reference: &Reference) -> Arc<Mutex<()>> {
+    fn pull(&self, repository: &Repository, reference: &Reference) -> Only {
         let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
         pulls.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(pulls.entry((repository.clone(), reference.to_string())).or_default())

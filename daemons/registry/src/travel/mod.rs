@@ -73,9 +73,9 @@ pub(crate) struct Core {
     client: Client,
     config: Config,
     /// The hub, where this leaf has a way to it.
-    hub: Option<Peer>,
+    hub: Option<Arc<Peer>>,
     /// The leaves that were asked for something.
-    leaves: Mutex<HashMap<String, Peer>>,
+    leaves: Mutex<HashMap<String, Arc<Peer>>>,
     in_flight: Arc<Semaphore>,
     upstreams: Vec<Arc<Upstream>>,
     fetches: fetches::Fetches,
@@ -99,7 +99,7 @@ impl Travel {
     pub fn new(storage: Storage, client: Client, config: Config) -> Result<Self, TravelError> {
         let in_flight = peer::in_flight();
         let is_leaf = config.role == NodeRole::Leaf && config.uplink;
-        let hub = is_leaf.then(|| Peer::hub(client.clone(), &config.node, Arc::clone(&in_flight)));
+        let hub = is_leaf.then(|| Arc::new(Peer::hub(client.clone(), &config.node, Arc::clone(&in_flight))));
         let upstreams = config.registry.upstreams.iter();
         let upstreams = upstreams.map(|upstream| Ok(Arc::new(Upstream::new(upstream, &config.credentials)?)));
         let upstreams = upstreams.collect::<Result<_, UpstreamError>>()?;
@@ -201,7 +201,7 @@ impl Core {
     /// Where images of a repository come from when they are not here.
     fn source(&self, repository: &Repository) -> Option<Source> {
         if let Some(hub) = self.hub.as_ref().filter(|_| self.config.goes_down(repository)) {
-            return Some(Source::Peer(hub.clone()));
+            return Some(Source::Peer(Arc::clone(hub)));
         }
         let (upstream, name) = self.config.registry.upstream_of(repository.as_str())?;
         let upstream = self.upstreams.iter().find(|known| known.prefix == upstream.prefix.as_str())?;
@@ -213,10 +213,10 @@ impl Core {
     }
 
     /// The registry of a leaf.
-    fn leaf(&self, name: &str) -> Peer {
+    fn leaf(&self, name: &str) -> Arc<Peer> {
         let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
-        let peer = leaves.entry(name.to_owned());
-        peer.or_insert_with(|| Peer::leaf(self.client.clone(), name, Arc::clone(&self.in_flight))).clone()
+        let new = || Arc::new(Peer::leaf(self.client.clone(), name, Arc::clone(&self.in_flight)));
+        Arc::clone(leaves.entry(name.to_owned()).or_insert_with(new))
     }
 
     /// Whether a repository has a blob, as far as the index knows.

@@ -173,6 +173,18 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
+impl Refused {
+    pub(crate) fn new(code: Code, message: impl ToString) -> Self {
+        Self { code, message: message.to_string() }
+    }
+}
+
+impl From<Refused> for Head {
+    fn from(refused: Refused) -> Self {
+        Self { refused: Some(refused), ..Self::new() }
+    }
+}
+
 /// Why there is no answer, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -217,7 +229,7 @@ impl Head {
     }
 
     pub(crate) fn refused(code: Code, message: impl ToString) -> Self {
-        Self { refused: Some(Refused { code, message: message.to_string() }), ..Self::new() }
+        Refused::new(code, message).into()
     }
 
     /// As the headers of a message.

@@ -9,7 +9,7 @@ use super::{
     Core,
     answer::{Reply, failed, told, unknown},
     blobs,
-    protocol::{Code, Head, LONGEST_PIECE, LONGEST_WINDOW, Window, most_payload},
+    protocol::{Code, Head, LONGEST_PIECE, LONGEST_WINDOW, Refused, Window, most_payload},
     source::Bytestream,
 };
 
@@ -19,12 +19,12 @@ const UNSENT: u64 = 1024 * 1024;
 
 /// Sends the bytes that were asked for, or why there are none.
 pub(super) async fn send(core: &Arc<Core>, reply: &Reply, asked: &Window) {
-    if let Err(head) = send_pieces(core, reply, asked).await {
-        reply.send(&head, Bytes::new()).await;
+    if let Err(refused) = send_pieces(core, reply, asked).await {
+        reply.send(&refused.into(), Bytes::new()).await;
     }
 }
 
-async fn send_pieces(core: &Arc<Core>, reply: &Reply, asked: &Window) -> Result<(), Head> {
+async fn send_pieces(core: &Arc<Core>, reply: &Reply, asked: &Window) -> Result<(), Refused> {
     let (size, range, mut bytes) = open(core, reply, asked).await?;
     let piece = most_payload(core.client.max_payload() as u64, asked.most).min(LONGEST_PIECE);
     let piece = usize::try_from(piece).unwrap_or(usize::MAX);
@@ -63,7 +63,7 @@ async fn open(
     core: &Arc<Core>,
     reply: &Reply,
     asked: &Window,
-) -> Result<(u64, Range<u64>, Bytestream), Head> {
+) -> Result<(u64, Range<u64>, Bytestream), Refused> {
     let (repository, digest) = (&asked.repository, &asked.digest);
     let range = |size: u64| {
         let start = asked.offset.min(size);
@@ -71,7 +71,7 @@ async fn open(
     };
     if let Some(size) = core.size(repository, digest).await.map_err(failed)? {
         if asked.offset > size {
-            return Err(Head::refused(Code::Malformed, format!("{digest} has {size} bytes only")));
+            return Err(Refused::new(Code::Malformed, format!("{digest} has {size} bytes only")));
         }
         let range = range(size);
         return Ok((size, range.clone(), blobs::stored(core, digest, range)));

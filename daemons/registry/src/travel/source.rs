@@ -20,7 +20,7 @@ use crate::{Digest, Reference, Repository, chunks::Hasher, records::Origin};
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// The registry at the other end of the link.
-    Peer(Peer),
+    Peer(Arc<Peer>),
     /// An upstream, and what the repository is called there.
     Upstream(Arc<Upstream>, String),
 }

@@ -222,7 +222,7 @@ impl Upstream {
     }
 }
 
-fn header<'a>(answer: &'a Response<Incoming>, name: impl hyper::header::AsHeaderName) -> Option<&'a str> {
+fn header(answer: &Response<Incoming>, name: impl hyper::header::AsHeaderName) -> Option<&str> {
     answer.headers().get(name)?.to_str().ok()
 }
 

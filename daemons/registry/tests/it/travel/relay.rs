@@ -49,10 +49,6 @@ impl Relay {
         self.target.send_replace(Some(target));
     }
 
-    pub(crate) fn cut(&self) {
-        self.mode.send_replace(Mode::Cut);
-    }
-
     /// Cuts by itself when this many more bytes came from the hub.
     pub(crate) fn cut_after(&self, bytes: u64) {
         self.left.store(bytes, Ordering::SeqCst);
