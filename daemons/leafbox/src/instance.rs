@@ -208,6 +208,7 @@ pub fn launch(setup: &Setup, binary: &Path) -> Launch {
     Launch {
         binary: binary.to_owned(),
         config: setup.data.configuration_file(),
+        store: Some(setup.data.jetstream()),
         environment: setup.environment(),
         run_dir: setup.data.run(),
         log: LogSink::Tracing { server: setup.settings.node.name.to_string() },

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     log::{Journal, LogSink},
+    mend::mend,
     rundir::RunDir,
 };
 use announced::Announced;
@@ -41,6 +42,8 @@ pub struct Launch {
     /// Its configuration file. Ports may be -1, and `pid_file` is overridden. It must not name a log
     /// file: the log is how the server tells what it listens on.
     pub config: PathBuf,
+    /// The JetStream folder that it names, if it has one: mended before the start.
+    pub store: Option<PathBuf>,
     /// Variables that the configuration refers to, with values that must not be seen.
     pub environment: Vec<(String, Zeroizing<String>)>,
     /// The folder of lock and pid file, one a server; made if missing.
@@ -64,6 +67,7 @@ impl fmt::Debug for Launch {
             .debug_struct("Launch")
             .field("binary", &self.binary)
             .field("config", &self.config)
+            .field("store", &self.store)
             .field("environment", &names)
             .field("run_dir", &self.run_dir)
             .field("log", &self.log)
@@ -279,11 +283,19 @@ impl NatsServer {
     }
 }
 
-/// nats-server with its arguments and environment. The pid file among the arguments is how one that
+/// nats-server with its arguments and environment, its store mended. The run directory is held, so that
+/// no other runs on that store. The pid file among the arguments is how one that
 /// was left behind is known.
 fn program(launch: &Launch, run_dir: &RunDir) -> Result<std::process::Command, StartError> {
     let failed = |source| StartError::Spawn { binary: launch.binary.clone(), source };
     let config = std::path::absolute(&launch.config).map_err(failed)?;
+    if let Some(store) = &launch.store {
+        let mended = mend(store).map_err(|source| StartError::Store { path: store.clone(), source })?;
+        for block in mended {
+            let block = block.display();
+            tracing::warn!(%block, "nats-server ended while it made {block}, which is empty: removed");
+        }
+    }
     let mut command = std::process::Command::new(&launch.binary);
     command.arg("-c").arg(config).arg("-P").arg(run_dir.pid_file());
     command.envs(launch.environment.iter().map(|(name, value)| (name, value.as_str())));

@@ -49,6 +49,7 @@ impl Node {
         let launch = Launch {
             binary: nats_server_binary().await,
             config,
+            store: None,
             environment: Vec::new(),
             run_dir: self.folder.path().join("run"),
             log: LogSink::Tracing { server: "node".to_owned() },

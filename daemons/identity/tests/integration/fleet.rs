@@ -150,6 +150,7 @@ async fn launch(config: PathBuf, data: &Path) -> NatsServer {
     let launch = Launch {
         binary: nats_server_binary().await,
         config,
+        store: None,
         environment: Vec::new(),
         run_dir: data.join("run"),
         log: LogSink::Function(Arc::new(|_| ())),

@@ -58,6 +58,7 @@ impl Node {
         let launch = Launch {
             binary: nats_server_binary().await,
             config,
+            store: Some(self.folder.path().join("jetstream")),
             environment: Vec::new(),
             run_dir: self.folder.path().join("run"),
             log: LogSink::Tracing { server: "node".to_owned() },

@@ -95,6 +95,7 @@ impl Site {
         let launch = Launch {
             binary: nats_server_binary().await,
             config,
+            store: Some(self.directory.path().join("jetstream")),
             environment: Vec::new(),
             run_dir: self.directory.path().join("run"),
             log: LogSink::Tracing { server: self.node.name.to_string() },

@@ -24,6 +24,15 @@ pub enum StartError {
         /// Its process id.
         pid: Option<u32>,
     },
+    /// What an earlier nats-server left halfway in its store cannot be cleared up.
+    #[error("the JetStream folder {path} cannot be looked through: {source}; check that this user may read and write all of it", path = path.display())]
+    Store {
+        /// The folder.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
     /// The program could not be run.
     #[error("{binary} could not be run: {source}", binary = binary.display())]
     Spawn {

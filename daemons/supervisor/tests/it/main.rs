@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod binary;
+mod mending;
 mod process;
 mod servers;
 mod supervise;

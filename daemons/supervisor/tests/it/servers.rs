@@ -42,6 +42,7 @@ impl Node {
         Launch {
             binary: nats_server_binary().await,
             config: self.config(),
+            store: None,
             environment: Vec::new(),
             run_dir: self.run_dir(),
             log: LogSink::Tracing { server: "test".to_owned() },
