@@ -18,6 +18,8 @@ pub mod records;
 mod run;
 pub mod status;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 pub mod travel;
 
 pub use config::Config;

@@ -26,3 +26,6 @@ pub use pool::{Buffer, Permit, Pool};
 pub use runs::{Chunk, Run, Runs};
 pub use store::{ChunkConnections, ChunkStore, StreamState};
 pub use writer::{Writer, Written};
+
+#[cfg(test)]
+mod tests;

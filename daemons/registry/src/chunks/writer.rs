@@ -150,23 +150,17 @@ impl Writer {
 
     /// Moves bytes into what is being filled, and sends it when it is full.
     async fn take(&mut self, bytes: &mut Bytes) -> Result<(), ChunkError> {
+        let size = self.store.chunk_size();
         let buffer = match &mut self.filling {
-            Filling::Small(small) if small.len() + bytes.len() <= SMALL => {
+            Filling::Small(small) if small.len() + bytes.len() <= SMALL.min(size) => {
                 small.extend_from_slice(&std::mem::take(bytes));
                 return Ok(());
             }
             Filling::Small(small) => {
                 let small = std::mem::take(small);
                 // What is acknowledged meanwhile gives its room back by itself.
-                let size = self.store.chunk_size();
                 let mut buffer = self.store.budget().writing.buffer(size).await;
-                // A payload limit smaller than that cuts it.
-                let fits = small.len().min(buffer.room());
-                buffer.extend(&small[..fits]);
-                if fits < small.len() {
-                    let rest = [&small[fits..], &bytes[..]].concat();
-                    *bytes = rest.into();
-                }
+                buffer.extend(&small);
                 self.since = Instant::now();
                 self.filling = Filling::Chunk(buffer);
                 return Ok(());
