@@ -137,8 +137,10 @@ mod tests {
 
     #[test]
     fn a_record_of_nonsense_is_no_panic() {
-        let nonsense: Runs = serde_json::from_str("[[0,0,0],[1,18446744073709551615,2]]").unwrap();
+        let read = serde_json::from_str::<Runs>;
+        let nonsense = read("[[0,0,0],[1,9223372036854775807,2],[1,9223372036854775807,2]]").unwrap();
         assert_eq!(nonsense.bytes(), u64::MAX);
         assert!(nonsense.chunks(0..3).count() <= 2);
+        assert!(read("[[1,18446744073709551615,2]]").is_err(), "more than can be counted");
     }
 }
