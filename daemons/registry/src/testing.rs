@@ -1,4 +1,5 @@
 //! A nats-server with the registry's streams, for tests.
+#![allow(clippy::unwrap_used)]
 
 use std::{fs, net::SocketAddr, time::Duration};
 

@@ -19,8 +19,8 @@ pub struct Admission(Option<Step>);
 
 /// Files are written by blocking threads, one step after the other.
 enum Step {
-    Idle(Draft),
-    Busy(JoinHandle<io::Result<Draft>>),
+    Idle(Box<Draft>),
+    Busy(JoinHandle<io::Result<Box<Draft>>>),
 }
 
 struct Draft {
@@ -41,7 +41,7 @@ impl Admission {
         let hasher = Hasher::new(digest.algorithm());
         let draft =
             Draft { shared, digest, size, evicted, path, file: None, hasher, written: 0, kept: false };
-        Self(Some(Step::Idle(draft)))
+        Self(Some(Step::Idle(Box::new(draft))))
     }
 
     /// Adds bytes; waits only until those before them are written. After a failure, which is logged, it
@@ -62,7 +62,7 @@ impl Admission {
 
     /// Waits for the step under way. The draft stays in place while it waits, so that a caller that
     /// gives up loses nothing.
-    async fn settle(&mut self) -> Option<Draft> {
+    async fn settle(&mut self) -> Option<Box<Draft>> {
         if let Some(Step::Busy(step)) = &mut self.0 {
             let step = step.await;
             self.0 = None;
@@ -79,7 +79,7 @@ impl Admission {
 }
 
 impl Draft {
-    fn write(mut self, bytes: &[u8]) -> io::Result<Self> {
+    fn write(mut self: Box<Self>, bytes: &[u8]) -> io::Result<Box<Self>> {
         for evicted in self.evicted.drain(..) {
             remove(&evicted);
         }
@@ -97,7 +97,7 @@ impl Draft {
         Ok(self)
     }
 
-    fn finish(self) -> io::Result<Self> {
+    fn finish(self: Box<Self>) -> io::Result<Box<Self>> {
         // An empty blob has a file too.
         let mut draft = self.write(&[])?;
         let found = draft.hasher.clone().digest();

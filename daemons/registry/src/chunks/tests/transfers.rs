@@ -13,6 +13,9 @@ use crate::{
     testing::{Limits, Server},
 };
 
+/// Its length, what makes its bytes, and whether the upload stops after it and goes on later.
+type Piece = (usize, u8, bool);
+
 #[test]
 fn any_split_of_any_body_is_the_same_bytes_and_digest_and_any_range_reads_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -20,10 +23,9 @@ fn any_split_of_any_body_is_the_same_bytes_and_digest_and_any_range_reads_the_sa
     let server = runtime.block_on(Server::start(Limits { payload: 4096, ..Limits::default() }));
     let chunks = runtime.block_on(server.chunks());
     let mut runner = TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() });
-    // Pieces of the body; after each, whether the upload stops there and goes on later.
     let pieces = vec((0..20_000_usize, any::<u8>(), any::<bool>()), 0..8);
     let ranges = vec((0.0..1.1_f64, 0.0..1.1_f64), 0..6);
-    let property = |(pieces, ranges): (Vec<(usize, u8, bool)>, Vec<(f64, f64)>)| {
+    let property = |(pieces, ranges): (Vec<Piece>, Vec<(f64, f64)>)| {
         let pieces = pieces.into_iter().map(|(length, seed, stops)| {
             (body(length).into_iter().map(|byte| byte ^ seed).collect::<Vec<u8>>(), stops)
         });

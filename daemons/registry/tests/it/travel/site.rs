@@ -77,6 +77,7 @@ impl Site {
         let launch = Launch {
             binary: nats_server_binary().await,
             config,
+            store: Some(self.folder.path().join("jetstream")),
             environment: Vec::new(),
             run_dir: self.folder.path().join("run"),
             log: LogSink::Tracing { server: self.node.name.to_string() },
