@@ -109,9 +109,12 @@ pub struct ManifestRecord {
     /// What a list of referrers shows: `artifactType`, else the configuration's media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Its annotations.
+    /// Its annotations, for lists of referrers; none where there is no subject.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// They are too long for a record: only the manifest itself has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub annotations_apart: bool,
     /// The configuration and layers that it needs, which the repository has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<Digest>,

@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{Asked, Failure, Parts, answer::Answer};
-use crate::{Digest, Repository, access::Action, parse::next_link};
+use crate::{Digest, Repository, access::Action, parse::next_link, storage::annotations_of};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -64,12 +64,18 @@ pub(crate) async fn list(
     let mut weight = 0;
     let mut more = false;
     for (digest, manifest) in found.by_ref() {
+        // These are read for their descriptors one by one, and only until the page is full.
+        let annotations = if manifest.annotations_apart {
+            annotations_of(&parts.storage.manifest_bytes(&digest).await?)
+        } else {
+            manifest.annotations.clone()
+        };
         let descriptor = Descriptor {
             media_type: manifest.media_type.clone(),
             size: manifest.size,
             digest,
             artifact_type: manifest.artifact_type.clone(),
-            annotations: manifest.annotations.clone(),
+            annotations,
         };
         weight += descriptor.weight();
         let is_full = !manifests.is_empty() && weight > LARGEST;

@@ -142,11 +142,11 @@ async fn end(
     body: Option<&mut Arriving>,
     digest: &Digest,
 ) -> Result<(), Failure> {
-    let located = |error| located(error, repository, upload);
-    match body {
-        Some(body) => parts.storage.finish(repository, upload, digest, start, body).await.map_err(located),
-        None => parts.storage.commit(repository, upload, digest).await.map_err(located),
-    }
+    let ended = match body {
+        Some(body) => parts.storage.finish(repository, upload, digest, start, body).await,
+        None => parts.storage.commit(repository, upload, digest).await,
+    };
+    ended.map_err(|error| located(error, repository, upload))
 }
 
 /// GET and HEAD: how far it is.

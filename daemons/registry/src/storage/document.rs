@@ -23,6 +23,9 @@ pub fn is_manifest_type(media_type: &str) -> bool {
     IMAGES.contains(&media_type) || INDEXES.contains(&media_type)
 }
 
+/// What a manifest may mention at most: its record, which is a message, has all of it.
+const MOST_MENTIONED: usize = 4096;
+
 /// What the registry takes from a manifest.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Document {
@@ -69,6 +72,12 @@ impl Descriptor {
     }
 }
 
+/// The annotations of a manifest that was found right when it was pushed.
+pub fn annotations_of(bytes: &[u8]) -> BTreeMap<String, String> {
+    let body: Option<Body> = serde_json::from_slice(bytes).ok();
+    body.and_then(|body| body.annotations).unwrap_or_default()
+}
+
 /// Reads a manifest that a client sent as `content_type`, which may have parameters or be empty.
 pub(super) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, StorageError> {
     let body: Body = serde_json::from_slice(bytes).map_err(|error| invalid(format!("its JSON: {error}")))?;
@@ -113,6 +122,9 @@ pub(super) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, Storag
         if document.artifact_type.is_none() {
             document.artifact_type = config.media_type.filter(not_empty);
         }
+    }
+    if document.blobs.len() + document.manifests.len() > MOST_MENTIONED {
+        return Err(invalid(format!("it mentions more than {MOST_MENTIONED} others")));
     }
     Ok(document)
 }

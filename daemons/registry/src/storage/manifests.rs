@@ -350,13 +350,21 @@ async fn examine(put: &Arc<PutManifest>) -> Result<(Digest, Document), StorageEr
     examined.await.map_err(crate::chunks::ChunkError::from)?
 }
 
+/// Bytes of annotations in a record at most: records are messages, and all of them are in memory.
+const LONGEST_ANNOTATIONS: usize = 16 << 10;
+
 fn new_manifest(put: &PutManifest, document: &Document) -> ManifestRecord {
+    let annotations = document.annotations.iter().filter(|_| document.subject.is_some());
+    let bytes: usize = annotations.clone().map(|(key, value)| key.len() + value.len()).sum();
+    let annotations_apart = bytes > LONGEST_ANNOTATIONS;
+    let annotations = annotations.filter(|_| !annotations_apart);
     ManifestRecord {
         media_type: document.media_type.clone(),
         size: put.bytes.len() as u64,
         subject: document.subject.clone(),
         artifact_type: document.artifact_type.clone(),
-        annotations: document.annotations.clone(),
+        annotations: annotations.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        annotations_apart,
         blobs: document.blobs.clone(),
         manifests: document.manifests.clone(),
         touched: now(),

@@ -1,0 +1,10 @@
+//! The HTTP API, row by row of the distribution specification's table of endpoints.
+
+mod blobs;
+mod faults;
+mod lists;
+mod manifests;
+mod mounts;
+mod probes;
+mod tls;
+mod uploads;

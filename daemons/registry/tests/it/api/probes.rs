@@ -1,0 +1,73 @@
+//! Routes of this node's own, and what it tells over NATS.
+
+use registry::{Status, status};
+
+use crate::{client::Client, site::Site};
+
+#[tokio::test]
+async fn it_tells_what_it_counted_to_this_machine_only() {
+    let site = Site::start().await;
+    let client = site.client();
+    client.push_blob("app", b"hello").await;
+    client.send("POST", "/v2/app/blobs/uploads/", &[], b"").await.is(202);
+    client.get("/v2/A/tags/list").await.is(400);
+    let text = client.get("/metrics").await.is(200).text();
+    for line in [
+        "leafbox_registry_requests_total{route=\"/v2/<name>/blobs/uploads/\",method=\"POST\",status=\"201\"} 1",
+        "leafbox_registry_requests_total{route=\"unknown\",method=\"GET\",status=\"400\"} 1",
+        "leafbox_registry_received_bytes_total 5",
+        "leafbox_registry_uploads_open 1",
+        "leafbox_registry_repositories 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    for forwarded in ["Forwarded", "X-Forwarded-For", "Via"] {
+        client.send("GET", "/metrics", &[(forwarded, "for=192.0.2.1")], b"").await.is(404);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_alive_before_nats_server_is_there_and_ready_after() {
+    let mut site = Site::start().await;
+    let client = site.client();
+    assert_eq!(client.get("/healthz").await.is(200).text(), "ok\n");
+    client.get("/readyz").await.is(200);
+    client.push_image("app", "v1", b"layer").await;
+    site.node.kill().await;
+    site.until("not ready", async |client: &Client| client.get("/readyz").await.status == 503).await;
+    client.get("/healthz").await.is(200);
+    // What is in memory is answered meanwhile.
+    client.get("/v2/app/tags/list").await.is(200);
+    client.head("/v2/app/manifests/v1").await.is(200);
+
+    site.restart().await;
+    let client = site.client();
+    client.get("/healthz").await.is(200);
+    let text = client.get("/readyz").await.is(503).text();
+    assert!(text.contains("FAIL index") && text.contains("FAIL nats"), "{text}");
+    let answer = client.get("/v2/app/tags/list").await.fails(503, "UNAVAILABLE");
+    assert!(answer.header("retry-after").is_some());
+    site.node.run().await;
+    site.until("ready", async |client: &Client| client.get("/readyz").await.status == 200).await;
+    client.get("/v2/app/manifests/v1").await.is(200);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_a_micro_service_that_tells_its_status() {
+    let site = Site::start().await;
+    let client = site.client();
+    client.push_image("app", "v1", b"layer").await;
+    client.send("POST", "/v2/app/blobs/uploads/", &[], b"").await.is(202);
+    let nats = site.nats().await;
+    let answer = nats.request(status::subject("shop-1"), "".into()).await.unwrap();
+    let status: Status = serde_json::from_slice(&answer.payload).unwrap();
+    assert!(status.ready);
+    assert_eq!((status.repositories, status.tags, status.manifests, status.uploads.len()), (1, 1, 1, 1));
+    assert_eq!(status.uploads[0].repository.as_str(), "app");
+    let info = nats.request("$SRV.INFO.leafbox-registry", "".into()).await.unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&info.payload).unwrap();
+    assert_eq!(info["metadata"]["node"], "shop-1");
+    site.stop().await;
+}
