@@ -26,11 +26,18 @@ pub struct Addresses {
     pub route: Option<SocketAddr>,
     /// The health daemon.
     pub health: Option<SocketAddr>,
+    /// The container registry.
+    #[serde(default)]
+    pub registry: Option<SocketAddr>,
 }
 
 impl Addresses {
-    /// What nats-server bound, and the health daemon.
-    pub fn bound(nats: &supervisor::process::Addresses, health: Option<SocketAddr>) -> Self {
+    /// What nats-server bound, the health daemon, and the registry.
+    pub fn bound(
+        nats: &supervisor::process::Addresses,
+        health: Option<SocketAddr>,
+        registry: Option<SocketAddr>,
+    ) -> Self {
         Self {
             client: nats.client,
             monitoring: nats.monitoring,
@@ -39,6 +46,7 @@ impl Addresses {
             leaf: nats.leaf,
             route: nats.route,
             health,
+            registry,
         }
     }
 
@@ -53,7 +61,13 @@ impl Addresses {
             leaf: node.nats.leaf.address().filter(|_| hub),
             route: node.nats.route.address().filter(|_| hub),
             health: node.health.listen.address(),
+            registry: node.registry.listen.address(),
         }
+    }
+
+    /// Those of nats-server alone.
+    pub fn of_nats(&self) -> Self {
+        Self { health: None, registry: None, ..self.clone() }
     }
 
     /// What a start would listen on: a hub that stands alone has no routes.
@@ -111,6 +125,12 @@ impl Addresses {
             ("routes", self.route, scheme(tls.route.is_some(), "tls", "nats-route"), "other hub nodes"),
             ("monitoring", self.monitoring, "http".to_owned(), "nats-server's own: /varz /jsz /leafz"),
             ("health", self.health, "http".to_owned(), "/healthz /readyz"),
+            (
+                "registry",
+                self.registry,
+                scheme(node.registry.tls.is_some(), "https", "http"),
+                "docker, podman, skopeo",
+            ),
         ];
         listeners
             .into_iter()

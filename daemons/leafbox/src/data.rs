@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use runtime::Disk;
 use serde::{Deserialize, Serialize};
-use settings::ByteSize;
+use settings::{ByteSize, Node};
 
 use crate::contradiction;
 
@@ -167,6 +167,11 @@ impl DataDir {
         self.root.join("jetstream")
     }
 
+    /// The cache of the container registry.
+    pub fn registry(&self) -> PathBuf {
+        self.root.join("registry")
+    }
+
     /// nats-server's account resolver.
     pub fn resolver(&self) -> PathBuf {
         self.root.join("resolver")
@@ -233,12 +238,14 @@ impl DataDir {
     }
 
     /// Bytes that file streams may use where node.toml leaves it to the disk: what is free, plus
-    /// what JetStream already has, less the reserve; whole mebibytes.
-    pub fn storage_budget(&self, reserve: ByteSize) -> Result<ByteSize> {
+    /// what JetStream and the registry's cache already have, less that cache's limit and the reserve;
+    /// whole mebibytes.
+    pub fn storage_budget(&self, node: &Node) -> Result<ByteSize> {
         let disk = Disk::of(&self.root)
             .with_context(|| format!("cannot read the size of the disk of {}", self.root.display()))?;
-        let used = folder_size(&self.jetstream());
-        let bytes = (disk.available + used).saturating_sub(reserve.bytes());
+        let used = folder_size(&self.jetstream()) + folder_size(&self.registry());
+        let kept = node.jetstream.reserve.bytes() + node.registry.cache_on(ByteSize(disk.total)).bytes();
+        let bytes = (disk.available + used).saturating_sub(kept);
         Ok(ByteSize(bytes >> 20 << 20))
     }
 }

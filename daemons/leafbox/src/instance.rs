@@ -2,13 +2,14 @@
 //! reverse at the end.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use runtime::{Pulse, reachable};
+use runtime::{ConnectOptions, Credentials, Pulse, reachable};
 use supervisor::{
     daemons::Daemons,
     log::LogSink,
@@ -40,6 +41,7 @@ pub struct Instance {
     stop: CancellationToken,
     daemons: Daemons,
     health: Option<TcpListener>,
+    registry: Option<TcpListener>,
     addresses: Addresses,
     applied: watch::Sender<Option<Outcome>>,
     _lock: RunLock,
@@ -57,16 +59,23 @@ impl Instance {
             Some(address) => Some(runtime::http::bind(address, "health.listen").await?),
             None => None,
         };
-        let health_address = health.as_ref().map(TcpListener::local_addr).transpose()?;
+        let registry = match registry_address(&setup) {
+            Some(address) => Some(runtime::http::bind(address, "registry.listen").await?),
+            None => None,
+        };
+        let bound =
+            |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        let (health_address, registry_address) = (bound(&health)?, bound(&registry)?);
         let setup = Arc::new(setup);
         let stop = CancellationToken::new();
         let server =
             supervise(configure(Arc::clone(&setup), binary), Stop { leave, deadline }, stop.clone()).await?;
         let applied = watch::Sender::new(None);
         let addresses = Addresses::default();
+        let daemons = Daemons::new();
         let mut instance =
-            Self { setup, server, stop, daemons: Daemons::new(), health, addresses, applied, _lock: lock };
-        instance.addresses = Addresses::bound(&instance.bound(), health_address);
+            Self { setup, server, stop, daemons, health, registry, addresses, applied, _lock: lock };
+        instance.addresses = Addresses::bound(&instance.bound(), health_address, registry_address);
         instance.addresses.write(&instance.setup.data)?;
         Ok(instance)
     }
@@ -118,7 +127,7 @@ impl Instance {
         }
     }
 
-    /// Starts what goes on beside nats-server: apply, uplink, health. None of them ends the node.
+    /// Starts what goes on beside nats-server: apply, uplink, health, registry. None of them ends the node.
     pub fn start_daemons(&mut self) -> Result<()> {
         let session = Arc::new(self.session());
         let (state, applied) = (self.server.state(), self.applied.clone());
@@ -130,6 +139,9 @@ impl Instance {
         if let Some(listener) = self.health.take() {
             self.start_health(listener)?;
         }
+        if let Some(listener) = self.registry.take() {
+            self.start_registry(listener)?;
+        }
         Ok(())
     }
 
@@ -137,15 +149,7 @@ impl Instance {
         let setup = &self.setup;
         let monitoring = self.addresses.monitoring.context("node.toml turns the monitoring listener off")?;
         let config = health::Config::new(&setup.settings, reachable(monitoring));
-        let session = self.session();
-        let connect = runtime::ConnectOptions {
-            urls: vec![session.client_url()?],
-            credentials: Some(identity::layout::health_creds(&setup.keys)),
-            tls: session.client_tls(),
-            name: format!("{} {}", health::SERVICE, setup.settings.node.name),
-            from: None,
-            inbox: None,
-        };
+        let connect = self.connect_as(health::SERVICE, identity::layout::health_creds(&setup.keys))?;
         // Kept, so that the daemon can be started again on the same port.
         let listener = listener.into_std()?;
         self.daemons.start("health", move |stop| {
@@ -158,6 +162,37 @@ impl Instance {
             }
         });
         Ok(())
+    }
+
+    fn start_registry(&mut self, listener: TcpListener) -> Result<()> {
+        let setup = &self.setup;
+        let credentials = Credentials::in_directory(&setup.keys);
+        let config = registry::Config::new(&setup.settings, credentials);
+        let connect = self.connect_as(registry::SERVICE, identity::layout::registry_creds(&setup.keys))?;
+        let listener = listener.into_std()?;
+        self.daemons.start("registry", move |stop| {
+            let (config, connect, listener) = (config.clone(), connect.clone(), listener.try_clone());
+            async move {
+                let listener = TcpListener::from_std(listener?)?;
+                let connections = registry::RegistryConnections::open(&connect).await?;
+                registry::run(config, listener, connections, stop).await?;
+                anyhow::Ok(())
+            }
+        });
+        Ok(())
+    }
+
+    /// How a daemon reaches this node's nats-server.
+    fn connect_as(&self, service: &str, credentials: PathBuf) -> Result<ConnectOptions> {
+        let session = self.session();
+        Ok(ConnectOptions {
+            urls: vec![session.client_url()?],
+            credentials: Some(credentials),
+            tls: session.client_tls(),
+            name: format!("{service} {}", session.settings.node.name),
+            from: session.addresses.client.and_then(runtime::from_loopback),
+            inbox: None,
+        })
     }
 
     /// Waits until the stores were applied once, whatever came of it.
@@ -187,6 +222,22 @@ impl Instance {
         // What it says is no longer true.
         let _ = std::fs::remove_file(self.setup.data.addresses_file());
     }
+}
+
+/// Where the registry is to listen; nowhere without its creds, which a node lacks that was let in before
+/// there was a registry.
+fn registry_address(setup: &Setup) -> Option<SocketAddr> {
+    let address = setup.settings.node.registry.listen.address()?;
+    let creds = identity::layout::registry_creds(&setup.keys);
+    if creds.exists() {
+        return Some(address);
+    }
+    tracing::warn!(
+        "the registry is not started, since {} is not there: `leafbox apply` makes it where the fleet's keys are, \
+         an enrolled box by `leafbox enroll request`; or write registry.listen = \"off\"",
+        creds.display()
+    );
+    None
 }
 
 /// Renders the configuration before each start.

@@ -118,7 +118,7 @@ impl Setup {
         jetstream_key: Option<Zeroizing<String>>,
     ) -> Result<Self> {
         let links = links(&settings, &jwts, keys);
-        let max_storage = data.storage_budget(settings.node.jetstream.reserve)?;
+        let max_storage = data.storage_budget(&settings.node)?;
         let routes = settings.node.cluster.routes.clone();
         let changing = Mutex::new(Changing { routes, bound: None });
         Ok(Self { settings, data, keys: keys.to_owned(), jwts, jetstream_key, links, changing, max_storage })
@@ -207,7 +207,7 @@ impl Setup {
 
     /// The key in node.toml that moves each of nats-server's listeners.
     pub fn listener_keys(&self) -> Vec<(std::net::SocketAddr, String)> {
-        Self::keys_of(&Addresses { health: None, ..Addresses::declared(&self.settings.node) })
+        Self::keys_of(&Addresses::declared(&self.settings.node).of_nats())
     }
 
     /// The key in node.toml that moves each of these listeners.
@@ -220,6 +220,7 @@ impl Setup {
             ("nats.leaf", addresses.leaf),
             ("nats.route", addresses.route),
             ("health.listen", addresses.health),
+            ("registry.listen", addresses.registry),
         ]
         .into_iter()
         .filter_map(|(key, address)| Some((address?, key.to_owned())))

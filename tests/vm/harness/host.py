@@ -95,10 +95,11 @@ def binaries():
     """Builds and returns the programs that go onto the appliance: name to path."""
     folder = os.environ.get("LEAFBOX_VM_BINARIES")
     if not folder:
-        subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "leafbox", "-p", "health"],
+        subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "leafbox", "-p", "health",
+                        "-p", "registry"],
                        cwd=ROOT, check=True)
         folder = TARGET / "release"
-    found = {name: Path(folder).resolve() / name for name in ("leafbox", "leafbox-health")}
+    found = {name: Path(folder).resolve() / name for name in ("leafbox", "leafbox-health", "leafbox-registry")}
     found["nats-server"] = nats_server(found["leafbox"])
     return found
 

@@ -2,7 +2,7 @@
 
 import json
 
-UNITS = ["leafbox-nats", "leafbox-apply", "leafbox-uplink", "leafbox-health"]
+UNITS = ["leafbox-nats", "leafbox-apply", "leafbox-uplink", "leafbox-health", "leafbox-registry"]
 READY_SECONDS = 180
 LEAFBOX = "export LEAFBOX_CONFIG=/etc/leafbox/node.toml; "
 
@@ -19,6 +19,23 @@ def properties(machine, unit, *names):
     """Properties of a unit, by name."""
     text = machine.sh(f"systemctl show --no-pager -p {','.join(names)} {unit}")
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def may_push(machine, repositories="vm/*"):
+    """Mints a token of the registry, and leaves it where `leafimages` reads it."""
+    machine.sh(LEAFBOX + "set -o pipefail; umask 077; leafbox registry token add vm --push --pull --expires 1d "
+               f"--repo '{repositories}' | sed 's/^/vm:/' >/root/images.login", 120)
+
+
+def start_images(machine, told):
+    """Pushes images in the background, for as long as the machine runs."""
+    machine.sh("setsid leafimages --login /root/images.login vm/app push --told "
+               f"{told} >/run/images.err 2>&1 </dev/null &")
+
+
+def images(machine, numbers):
+    """What is wrong with the images of these numbers, as whoever has no token gets them."""
+    return json.loads(machine.sh(f"leafimages vm/app verify {' '.join(map(str, numbers))}", 300))
 
 
 def load(machine, subject, creds="/root/till.creds", **options):

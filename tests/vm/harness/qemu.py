@@ -49,9 +49,11 @@ class Machine:
                    "-chardev", f"socket,id=console,path={self.folder}/console,server=on,wait=off",
                    "-serial", "chardev:console", "-device", "virtio-serial-pci",
                    "-chardev", f"socket,id=shell,path={self.folder}/shell,server=on,wait=off",
-                   "-device", "virtserialport,chardev=shell,name=leafbox.shell",
-                   "-chardev", f"file,id=told,path={self.folder}/told",
-                   "-device", "virtserialport,chardev=told,name=leafbox.told"]
+                   "-device", "virtserialport,chardev=shell,name=leafbox.shell"]
+        for port in ("told", "images"):
+            # One program at a time can write to a port.
+            command += ["-chardev", f"file,id={port},path={self.folder}/{port}",
+                        "-device", f"virtserialport,chardev={port},name=leafbox.{port}"]
         for disk in disks:
             command += ["-blockdev", json.dumps(disk.blockdev()),
                         "-device", f"virtio-blk-pci,drive={disk.name},serial={disk.name}"]
@@ -104,9 +106,9 @@ class Machine:
         text = base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
         self.sh(f"install -D -m {mode:o} /dev/stdin '{path}' < <(base64 -d <<<'{text}')")
 
-    def told(self):
-        """What programs in the machine wrote to the port `leafbox.told`: it survives the machine."""
-        return (self.folder / "told").read_text(errors="replace")
+    def told(self, port="told"):
+        """What programs in the machine wrote to the port `leafbox.<port>`: it survives the machine."""
+        return (self.folder / port).read_text(errors="replace")
 
     def link(self, card, up):
         """Plugs a network card's cable in or out."""

@@ -12,7 +12,7 @@ import tarfile
 from . import host
 
 RENDERED = host.ROOT / "tests" / "rendered"
-CLIENT = host.ROOT / "tests" / "vm" / "guest" / "leafnats.py"
+CLIENTS = host.ROOT / "tests" / "vm" / "guest"
 KEYS = "var/lib/leafbox-keys"
 
 
@@ -56,7 +56,8 @@ def node(role, binaries):
     seed = Seed()
     for name, path in binaries.items():
         seed.put(f"/usr/bin/{name}", path.read_bytes(), 0o755)
-    seed.put("/usr/local/bin/leafnats", CLIENT.read_bytes(), 0o755)
+    for client in ("leafnats", "leafimages"):
+        seed.put(f"/usr/local/bin/{client}", (CLIENTS / f"{client}.py").read_bytes(), 0o755)
     rendered = RENDERED / role
     for path in sorted(rendered.rglob("*")):
         if not path.is_file():
@@ -79,16 +80,18 @@ def node(role, binaries):
 def enrolled_beforehand(seed, role, operator):
     """Puts in what enrolment would have made, as plain files: sealed ones open only on the machine
     that sealed them. The drop-ins say of the same folders what `enroll.encrypt = false` renders."""
-    folders = {"nats": [], "apply": [], "health": []}
+    folders = {"nats": [], "apply": [], "health": [], "registry": []}
+    own = {"health.creds": "health", "registry.creds": "registry"}
     for path in operator.credentials(role):
-        unit = "health" if path.name == "health.creds" else "apply" if path.name.startswith(("apply-", "sys.")) else "nats"
+        unit = own.get(path.name) or ("apply" if path.name.startswith(("apply-", "sys.")) else "nats")
         folders[unit].append(path)
     seed.folder(KEYS, 0o700)
     for folder, paths in folders.items():
         seed.folder(f"{KEYS}/{folder}", 0o700)
         for path in paths:
             seed.put(f"{KEYS}/{folder}/{path.name}", path.read_bytes(), 0o600)
-    for unit, folder in (("nats", "nats"), ("apply", "apply"), ("uplink", "apply"), ("health", "health")):
+    for unit, folder in (("nats", "nats"), ("apply", "apply"), ("uplink", "apply"), ("health", "health"),
+                         ("registry", "registry")):
         seed.put(f"/etc/systemd/system/leafbox-{unit}.service.d/plain.conf",
                  # Takes the place of the sealed one, which has the same name. An empty assignment would
                  # forget every credential of the unit, the hub's certificate too.

@@ -27,7 +27,7 @@ def boot_figures(leaf, check):
     check.equal(leaf.sh("systemctl --failed --no-legend --plain"), "", "no unit has failed")
     analyzed = leaf.sh("systemd-analyze time | head -1")
     check.figure("boot", analyzed.removeprefix("Startup finished in "))
-    for unit in ("leafbox-nats.service", "leafbox-health.service"):
+    for unit in ("leafbox-nats.service", "leafbox-health.service", "leafbox-registry.service"):
         times = node.properties(leaf, unit, "ActiveEnterTimestampMonotonic", "InactiveExitTimestampMonotonic")
         ready = int(times["ActiveEnterTimestampMonotonic"]) / 1e6
         took = ready - int(times["InactiveExitTimestampMonotonic"]) / 1e6

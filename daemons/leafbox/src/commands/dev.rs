@@ -187,6 +187,7 @@ fn any_port(settings: &mut Settings) {
         &mut nats.leaf,
         &mut nats.route,
         &mut settings.node.health.listen,
+        &mut settings.node.registry.listen,
     ] {
         if let Listen::On(address) = listener {
             address.set_port(0);
@@ -219,12 +220,14 @@ fn plan_hub(leaf: &mut Settings, count: u8, any_port: bool) -> Vec<Settings> {
             node.uplink = Default::default();
             node.nats = Default::default();
             node.nats.websocket = Listen::Off;
+            node.registry = Default::default();
             let moved = [
                 (&mut node.nats.client, 4222 + number * PORT_STEP),
                 (&mut node.nats.monitoring, 8222 + number * PORT_STEP),
                 (&mut node.nats.leaf, 7422 + (number - 1) * PORT_STEP),
                 (&mut node.nats.route, 6222 + (number - 1) * PORT_STEP),
                 (&mut node.health.listen, 7777 + number * PORT_STEP),
+                (&mut node.registry.listen, 5000 + number * PORT_STEP),
             ];
             for (listener, port) in moved {
                 *listener = Listen::loopback(if any_port { 0 } else { port });
@@ -325,7 +328,7 @@ fn print(nodes: &Nodes, ready: Duration) {
     }
     say!("{table}");
     if !nodes.hub.is_empty() {
-        let mut table = Table::new(&["HUB NODE", "CLIENTS", "MONITORING", "HEALTH"]);
+        let mut table = Table::new(&["HUB NODE", "CLIENTS", "MONITORING", "HEALTH", "REGISTRY"]);
         for hub in &nodes.hub {
             let rows: BTreeMap<String, String> = hub
                 .addresses()
@@ -339,6 +342,7 @@ fn print(nodes: &Nodes, ready: Duration) {
                 url("clients"),
                 url("monitoring"),
                 url("health"),
+                url("registry"),
             ]);
         }
         say!("{table}");

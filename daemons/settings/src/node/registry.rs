@@ -16,7 +16,8 @@ pub struct Registry {
     /// What a client on this machine may do without a token; from elsewhere it may do nothing.
     pub anonymous: Anonymous,
     /// Bytes of the disk for copies of often pulled blobs, in `<data>/registry`, beside those of
-    /// JetStream, and an eighth of the disk at most; `"0B"` for none. They may be removed at any time.
+    /// JetStream, and an eighth of the disk at most; `"0B"` for none. They may be removed at any time,
+    /// and are not encrypted.
     pub cache: ByteSize,
     /// TLS of `listen`; it speaks plainly when left out.
     pub tls: Option<RegistryTls>,

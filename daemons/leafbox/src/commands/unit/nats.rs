@@ -58,7 +58,7 @@ async fn prepare(global: &Global, settings: Settings) -> Result<Prepared> {
     setup.write_configuration()?;
     let server = Replacement::prepare(&instance::launch(&setup, &binary)).await?;
     let addresses = Addresses::used(&settings);
-    let of_nats = Addresses { health: None, ..addresses.clone() };
+    let of_nats = addresses.of_nats();
     ports::refuse_taken(&data, &Setup::keys_of(&of_nats))?;
     addresses.write(&data)?;
     drift::record(settings.clone(), &data, &keys)?;
