@@ -67,6 +67,13 @@ fn only_what_was_named_can_be_read_written_and_connected_to() {
         assert!(is_refused(fs::read("/proc/self/status")));
         runtime::write_whole(&write.join("file"), b"other", 0o600).unwrap();
         fs::remove_file(write.join("file")).unwrap();
+        // As the registry's cache does: a file grows in one folder and gets its name in another.
+        let draft = write.join("unfinished");
+        fs::create_dir(&draft).unwrap();
+        fs::write(draft.join("file"), "text").unwrap();
+        fs::rename(draft.join("file"), write.join("named")).unwrap();
+        fs::remove_dir_all(&draft).unwrap();
+        assert!(fs::rename(write.join("named"), outside.join("named")).is_err());
         connects(named).unwrap();
         if ports {
             assert!(is_refused(connects(other)));

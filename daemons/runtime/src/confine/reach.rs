@@ -46,7 +46,7 @@ impl Reach {
         self.read(folder(file)).read(of_target)
     }
 
-    /// Files in a folder may be read, made, changed and removed.
+    /// Files and folders in a folder may be read, made, changed, moved within it and removed.
     #[must_use]
     pub fn write(mut self, folder: impl Into<PathBuf>) -> Self {
         self.write.push(folder.into());
@@ -110,7 +110,7 @@ mod platform {
             }
         }
         for path in &reach.write {
-            let access = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile});
+            let access = make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer});
             if let Some(rule) = beneath(path, access) {
                 rules = rules.add_rule(rule)?;
             }
