@@ -30,8 +30,8 @@ use crate::{
 
 /// How long nats-server may take until it listens.
 const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a daemon may drain.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a daemon may drain: the registry gives requests under way 10 s.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A node whose nats-server listens.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use async_nats::service::endpoint::Endpoint;
 use futures::StreamExt;
 use runtime::{
-    ServerTls, ServerTlsError,
+    Disk, ServerTls, ServerTlsError,
     http::Server,
     micro::{Micro, MicroError, register},
 };
-use settings::node::RegistryTls;
+use settings::{ByteSize, node::RegistryTls};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -166,7 +166,10 @@ async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
 async fn open(config: &Config, connections: &RegistryConnections) -> Result<Storage, StorageError> {
     let chunks = ChunkConnections { write: connections.write.clone(), read: connections.read.clone() };
     let chunks = ChunkStore::open(chunks, Budget::default());
-    let (folder, limit) = (config.cache(), config.of_node().cache.0);
+    let folder = config.cache();
+    // Nothing where the disk does not tell its size.
+    let disk = Disk::of(&folder).map_or(0, |disk| disk.total);
+    let limit = config.of_node().cache_on(ByteSize(disk)).bytes();
     let cache = tokio::task::spawn_blocking(move || Cache::open(&folder, limit)).await;
     let cache = cache.unwrap_or_else(|_| Cache::none());
     let fleet = config.of_fleet();

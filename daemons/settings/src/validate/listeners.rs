@@ -130,16 +130,13 @@ fn exposed(node: &Node, listener: &Listener<'_>, findings: &mut Findings) {
             "monitoring has no login, and tells who is connected, from where, and what is stored",
             "write \"127.0.0.1:8222\"; `health.listen` is for others to ask",
         ),
-        "the registry" => {
-            // Unlike creds, whose key stays with the client, a token is sent with each request.
-            if node.registry.tls.is_none() {
-                findings.error(
-                    listener.path.clone(),
-                    "whoever is on the way would read the tokens of docker and podman",
-                    "add [registry.tls] with `cert` and `key`, or write \"127.0.0.1:5000\", and put a proxy with TLS before it",
-                );
-            }
-        }
+        "the registry" if node.registry.tls.is_some() => {}
+        // Unlike creds, whose key stays with the client, a token is sent with each request.
+        "the registry" => findings.error(
+            listener.path.clone(),
+            "whoever is on the way would read the tokens of docker and podman",
+            "add [registry.tls] with `cert` and `key`, or write \"127.0.0.1:5000\", and put a proxy with TLS before it",
+        ),
         what if listener.tls.is_none() => {
             let table = listener.path.to_string().replace("nats.", "nats.tls.");
             findings.warn(
