@@ -147,6 +147,17 @@ pub enum Origin {
     Leaf(String),
 }
 
+impl UploadRecord {
+    /// How long it is kept while nothing is added, when a client's is kept for `expiry`: a blob that
+    /// travels goes on after a cut of days.
+    pub fn kept_for(&self, expiry: Seconds) -> Seconds {
+        if self.travels.is_some() { expiry.max(TRAVEL_EXPIRY) } else { expiry }
+    }
+}
+
+/// How long the upload of a blob that travels is kept at least.
+const TRAVEL_EXPIRY: Seconds = 14 * 86_400;
+
 impl Origin {
     /// Whether it was pulled through, so that there may be a newer one where it came from.
     pub fn comes_down(&self) -> bool {

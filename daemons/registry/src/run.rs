@@ -9,7 +9,7 @@ use runtime::{
     http::Server,
     micro::{Micro, MicroError, register},
 };
-use settings::{ByteSize, node::RegistryTls};
+use settings::{ByteSize, NodeRole, node::RegistryTls};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -177,7 +177,11 @@ async fn open(config: &Config, connections: &RegistryConnections) -> Result<Stor
         grace: fleet.grace.0,
         upload_expiry: fleet.upload_expiry.0,
         quotas: fleet.quotas.clone(),
-        announce: fleet.travel.up.clone(),
+        // Nobody would ever take back an announcement of the hub's.
+        announce: match config.node.role {
+            NodeRole::Leaf => fleet.travel.up.clone(),
+            NodeRole::Hub => Vec::new(),
+        },
     };
     Storage::open(Backend { client: connections.records.clone(), chunks, cache }, policy).await
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Digest, Index, Repository, Tag, UploadId,
     index::{Tagged, Versioned},
-    records::{LinkRecord, ManifestRecord, Seconds},
+    records::{LinkRecord, ManifestRecord, Seconds, UploadRecord},
 };
 
 /// What a repository holds.
@@ -104,8 +104,8 @@ pub(super) fn foresee(index: &Index, policy: &Policy, now: Seconds) -> Report {
             report.bytes += blob.size;
         }
     }
-    for (_, upload) in uploads.iter().filter(|(_, upload)| is_over(upload.touched, now, policy.upload_expiry))
-    {
+    let expires = |upload: &UploadRecord| is_over(upload.touched, now, upload.kept_for(policy.upload_expiry));
+    for (_, upload) in uploads.iter().filter(|(_, upload)| expires(upload)) {
         report.uploads += 1;
         report.upload_bytes += upload.offset;
     }

@@ -273,11 +273,9 @@ impl Pass<'_> {
 
     async fn uploads(&mut self) -> Result<(), StorageError> {
         (self.step)(Step::Uploads);
-        let over = self
-            .index()
-            .uploads()
-            .into_iter()
-            .filter(|(_, upload)| is_over(upload.touched, self.now, self.policy.upload_expiry));
+        let over = self.index().uploads().into_iter().filter(|(_, upload)| {
+            is_over(upload.touched, self.now, upload.kept_for(self.policy.upload_expiry))
+        });
         for (id, upload) in over.collect::<Vec<_>>() {
             let ended = if upload.claimed.is_some() {
                 // Whoever claimed it and did not end it has died, or sleeps with its machine and writes

@@ -86,11 +86,11 @@ impl Storage {
 
     /// Stores a manifest, and the tags that are to stand for it. What it mentions must be there, save
     /// its subject, the manifests of an index and layers that are elsewhere; all of it may follow when
-    /// the manifest comes from the hub or an upstream registry (`travel` brings it).
+    /// the manifest comes from elsewhere (`travel` brings it).
     pub async fn put_manifest(&self, put: PutManifest) -> Result<StoredManifest, StorageError> {
         let put = Arc::new(put);
         let (digest, document) = examine(&put).await?;
-        let needed = if put.origin.comes_down() { &[][..] } else { &document.blobs };
+        let needed = if put.origin == Origin::Pushed { &document.blobs[..] } else { &[] };
         self.check_blobs(&put.repository, needed).await?;
         let record = new_manifest(&put, &document);
         let (mut upload, mut created) = (None, None);

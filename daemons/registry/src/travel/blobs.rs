@@ -84,10 +84,14 @@ pub(super) async fn bring(
 ) -> Result<(), TravelError> {
     let mut under_way = Vec::new();
     for digest in digests {
-        if !core.has(repository, digest) && may_join(core, repository, digest, source).await? {
-            let fetch = Fetches::want(core, repository, digest, source, Urgency::Kept);
-            under_way.push((fetch.progress.subscribe(), fetch));
+        if core.has(repository, digest) {
+            continue;
         }
+        if !may_join(core, repository, digest, source).await? {
+            return Err(TravelError::Unknown { side: source.side() });
+        }
+        let fetch = Fetches::want(core, repository, digest, source, Urgency::Kept);
+        under_way.push((fetch.progress.subscribe(), fetch));
     }
     for (mut progress, _fetch) in under_way {
         let ended = progress.wait_for(|progress| progress.ended.is_some()).await;

@@ -19,11 +19,15 @@ use tokio::{
 use super::{
     Core,
     error::TravelError,
+    flight::Opened,
     landing::{Landing, Place},
     peer::now,
-    source::Source,
+    source::{Bytestream, Source},
 };
-use crate::{Digest, Repository, UploadId, records::Seconds};
+use crate::{
+    Digest, Repository, UploadId,
+    records::{Seconds, UploadRecord},
+};
 
 /// How long a blob that a client asked for is tried for after the last one asked.
 const WANTED: Duration = Duration::from_secs(300);
@@ -157,10 +161,8 @@ impl Fetch {
 
     async fn attempt(&self, core: &Core) -> Result<(), TravelError> {
         let _slot = self.slot(core).await?;
-        let repositories = self.repositories();
-        let first = repositories.first().ok_or(TravelError::Stopping)?;
         let landing = Landing::new(core, &self.digest, &self.source);
-        let (upload, offset, size) = loop {
+        let (repository, upload) = loop {
             match landing.place() {
                 Place::Here => return self.share(core).await,
                 Place::Theirs(upload, record) => {
@@ -174,55 +176,94 @@ impl Fetch {
                     landing.changed().await;
                 }
                 Place::Ours(upload, record) => {
-                    break (Some(upload), record.offset, record.travels.as_ref().map(|travels| travels.size));
+                    self.go_on(core, &landing, upload, &record).await?;
+                    break (record.repository.clone(), upload);
                 }
-                Place::Nowhere => break (None, 0, None),
+                Place::Nowhere => {
+                    if let Some(begun) = self.begin(core, &landing).await? {
+                        break begun;
+                    }
+                }
             }
         };
-        self.progress.send_modify(|progress| {
-            progress.size = size.or(progress.size);
-            progress.offset = offset;
-            progress.upload = upload;
-        });
-        let (upload, offset, size) = match (upload, size) {
-            // Everything is stored, and only the commit is missing.
-            (Some(upload), Some(size)) if offset == size => (upload, offset, size),
-            (upload, known) => {
-                let opened = self.source.open(first, &self.digest, offset).await?;
-                if known.is_some_and(|known| known != opened.size) {
-                    if let Some(upload) = upload {
-                        landing.cancel(first, upload).await?;
-                    }
-                    return Err(self.source.tampered(&self.digest));
-                }
-                let size = opened.size;
-                let upload = match upload {
-                    Some(upload) => upload,
-                    None => landing.begin(first, size).await?,
-                };
-                self.progress.send_modify(|progress| {
-                    progress.size = Some(size);
-                    progress.upload = Some(upload);
-                    progress.flows = true;
-                    progress.error = None;
-                });
-                let mut bytes = opened.bytes;
-                let mut offset = offset;
-                while offset < size {
-                    let (stored, error) = landing.append(first, upload, offset, &mut bytes).await?;
-                    core.counters.arrived(&self.source.side(), stored - offset);
-                    self.progress.send_modify(|progress| progress.offset = stored);
-                    if let Some(error) = error {
-                        return Err(error);
-                    }
-                    offset = stored;
-                }
-                (upload, offset, size)
-            }
-        };
-        debug_assert_eq!(offset, size);
-        landing.commit(first, upload).await?;
+        landing.commit(&repository, upload).await?;
         self.share(core).await
+    }
+
+    /// Goes on with an upload up to its end.
+    async fn go_on(
+        &self,
+        core: &Core,
+        landing: &Landing<'_>,
+        upload: UploadId,
+        record: &UploadRecord,
+    ) -> Result<(), TravelError> {
+        let size = record.travels.as_ref().map_or(0, |travels| travels.size);
+        self.progress.send_modify(|progress| {
+            progress.size = Some(size);
+            progress.offset = record.offset;
+            progress.upload = Some(upload);
+        });
+        if record.offset == size {
+            return Ok(());
+        }
+        let opened = self.source.open(&self.first()?, &self.digest, record.offset).await?;
+        if opened.size != size {
+            landing.cancel(&record.repository, upload).await?;
+            return Err(self.source.tampered(&self.digest));
+        }
+        self.receive(core, landing, &record.repository, upload, opened).await
+    }
+
+    /// Begins an upload and brings it to its end; `None` when another daemon was faster.
+    async fn begin(
+        &self,
+        core: &Core,
+        landing: &Landing<'_>,
+    ) -> Result<Option<(Repository, UploadId)>, TravelError> {
+        let first = self.first()?;
+        self.progress.send_modify(|progress| (progress.offset, progress.upload) = (0, None));
+        let opened = self.source.open(&first, &self.digest, 0).await?;
+        let upload = landing.begin(&first, opened.size).await?;
+        if !landing.is_first(upload).await? {
+            landing.cancel(&first, upload).await?;
+            return Ok(None);
+        }
+        self.receive(core, landing, &first, upload, opened).await?;
+        Ok(Some((first, upload)))
+    }
+
+    /// Stores what comes of an upload, from where it is.
+    async fn receive(
+        &self,
+        core: &Core,
+        landing: &Landing<'_>,
+        repository: &Repository,
+        upload: UploadId,
+        mut opened: Opened<Bytestream>,
+    ) -> Result<(), TravelError> {
+        let mut offset = self.progress.borrow().offset;
+        self.progress.send_modify(|progress| {
+            progress.size = Some(opened.size);
+            progress.upload = Some(upload);
+            progress.flows = true;
+            progress.error = None;
+        });
+        while offset < opened.size {
+            let (stored, error) = landing.append(repository, upload, offset, &mut opened.bytes).await?;
+            core.counters.arrived(&self.source.side(), stored - offset);
+            self.progress.send_modify(|progress| progress.offset = stored);
+            if let Some(error) = error {
+                return Err(error);
+            }
+            offset = stored;
+        }
+        Ok(())
+    }
+
+    /// A repository in which the source has the blob.
+    fn first(&self) -> Result<Repository, TravelError> {
+        self.repositories().into_iter().next().ok_or(TravelError::Stopping)
     }
 
     /// Gives it to each repository that is to have it, where the source has it in that repository.

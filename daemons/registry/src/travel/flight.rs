@@ -16,11 +16,12 @@ use tokio::{
 use super::{
     error::TravelError,
     peer::{FLIGHT_UNIT, Peer},
-    protocol::{self, ANSWER, Code, Operation, PATIENCE, Refused, VERSION},
+    protocol::{self, Code, Operation, PATIENCE, Refused, VERSION},
 };
 use crate::{Digest, Repository};
 
-/// Silence after which the other side is asked anew.
+/// Silence after which the other side is asked anew. Longer than for a question: on a slow link the
+/// first piece may wait behind those of other blobs.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Windows that are asked for at a time, so that a link is not idle for the way there and back.
 const WINDOWS: usize = 2;
@@ -82,7 +83,7 @@ pub(crate) async fn open(
         number: 0,
     };
     flight.ask_first().await?;
-    let size = flight.receive(ANSWER).await.inspect_err(|error| peer.note(Err(error)))?;
+    let size = flight.receive(SILENCE).await.inspect_err(|error| peer.note(Err(error)))?;
     peer.note(Ok(()));
     let bytes = stream::unfold(Some(flight), |flight| async {
         let mut flight = flight?;

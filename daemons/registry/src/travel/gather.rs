@@ -104,9 +104,13 @@ pub(super) async fn announced(core: &Arc<Core>, leaf: &str, announce: Announce) 
 /// Whether the tag stands for what was announced, and what refers to it is here too.
 fn is_here(core: &Core, announce: &Announce) -> bool {
     let index = core.storage.index();
-    let is_tagged = index.tag(&announce.repository, &announce.tag).map(|tagged| tagged.digest);
-    is_tagged.as_ref() == Some(&announce.digest)
-        && announce.referrers.iter().all(|digest| index.manifest(&announce.repository, digest).is_some())
+    let repository = &announce.repository;
+    let is_tagged = index.tag(repository, &announce.tag).map(|tagged| tagged.digest);
+    let is_whole = |digest: &Digest| {
+        let manifest = index.manifest(repository, digest);
+        manifest.is_some_and(|manifest| manifest.blobs.iter().all(|blob| core.has(repository, blob)))
+    };
+    is_tagged.as_ref() == Some(&announce.digest) && announce.referrers.iter().all(is_whole)
 }
 
 fn progress(core: &Core, job: &Job) -> Gathered {
@@ -179,8 +183,8 @@ fn tree<'a>(
             tree(core, source, announce, child.digest, seen, depth + 1).await?;
         }
         note(core, announce, &needs.blobs);
-        let blobs: Vec<Digest> = needs.blobs.into_iter().map(|(digest, _)| digest).collect();
-        blobs::bring(core, repository, &blobs, source).await?;
+        // It comes before its blobs, which the collector would take for forsaken on a slow link. No tag
+        // stands for it until they are here.
         let put = PutManifest {
             repository: repository.clone(),
             digest: Some(digest),
@@ -191,6 +195,8 @@ fn tree<'a>(
             origin: source.origin(),
         };
         core.storage.put_manifest(put).await?;
+        let blobs: Vec<Digest> = needs.blobs.into_iter().map(|(digest, _)| digest).collect();
+        blobs::bring(core, repository, &blobs, source).await?;
         Ok(true)
     })
 }

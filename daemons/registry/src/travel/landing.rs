@@ -1,6 +1,7 @@
 //! Where a travelling blob is stored: an upload like a client's, whose record says that it travels.
 
 use std::{
+    cmp::Reverse,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -55,7 +56,7 @@ impl<'a> Landing<'a> {
         Self { core, digest, source }
     }
 
-    /// Where the blob is now. Of several uploads, the one that is furthest.
+    /// Where the blob is now.
     pub(super) fn place(&self) -> Place {
         let index = self.core.storage.index();
         let is_live = index.blob(self.digest).is_some_and(|blob| !blob.dying);
@@ -63,13 +64,7 @@ impl<'a> Landing<'a> {
         if is_live && !index.repositories_with(self.digest).is_empty() {
             return Place::Here;
         }
-        let travels = |record: &UploadRecord| {
-            record.travels.as_ref().is_some_and(|travels| travels.digest == *self.digest)
-        };
-        let uploads = index.uploads().into_iter().filter(|(_, record)| travels(record));
-        let Some((upload, record)) = uploads.max_by_key(|(id, record)| (record.offset, *id)) else {
-            return Place::Nowhere;
-        };
+        let Some((upload, record)) = self.furthest() else { return Place::Nowhere };
         let node = record.travels.as_ref().map(|travels| travels.node.as_str());
         let is_alive = record.touched.saturating_add(ABANDONED) > now();
         if is_alive && node != Some(&self.core.config.node) {
@@ -77,6 +72,24 @@ impl<'a> Landing<'a> {
         } else {
             Place::Ours(upload, record)
         }
+    }
+
+    /// The upload of the blob that counts: the one that is furthest, and of those the one that was begun
+    /// first. Two daemons that both know of two uploads choose the same.
+    fn furthest(&self) -> Option<(UploadId, Versioned<UploadRecord>)> {
+        let travels = |record: &UploadRecord| {
+            record.travels.as_ref().is_some_and(|travels| travels.digest == *self.digest)
+        };
+        let uploads = self.core.storage.index().uploads().into_iter().filter(|(_, record)| travels(record));
+        uploads.max_by_key(|(_, record)| (record.offset, Reverse(record.revision)))
+    }
+
+    /// Whether an upload that was just begun is the one that counts: of two daemons that begin at the
+    /// same time, at least one sees the other's record here.
+    pub(super) async fn is_first(&self, upload: UploadId) -> Result<bool, TravelError> {
+        let index = self.core.storage.index();
+        index.caught_up_with(Bucket::Records).await.map_err(StorageError::from)?;
+        Ok(self.furthest().is_some_and(|(first, _)| first == upload))
     }
 
     /// Waits until something may have changed.

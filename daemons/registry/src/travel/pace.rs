@@ -14,8 +14,8 @@ use std::{
 
 /// The first window of all, before anything is known of the link.
 const FIRST: u64 = 128 * 1024;
-/// The smallest window.
-pub(crate) const SMALLEST: u64 = 64 * 1024;
+/// The smallest window: eight of them, for four blobs, are a second of a link of 1 Mbit/s.
+pub(crate) const SMALLEST: u64 = 16 * 1024;
 /// The largest: two of them keep a link of 300 Mbit/s with 200 ms busy.
 pub(crate) const LARGEST: u64 = 4 * 1024 * 1024;
 /// What a window should take.
@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn a_window_is_what_the_link_carries_in_half_a_second() {
-        assert_eq!(settles(125_000, Duration::from_millis(200)), SMALLEST, "1 Mbit/s");
+        assert_eq!(settles(10_000, Duration::from_millis(200)), SMALLEST, "80 kbit/s");
+        let one = settles(125_000, Duration::from_millis(200));
+        assert!((50_000..=75_000).contains(&one), "1 Mbit/s: {one}");
         let ten = settles(1_250_000, Duration::from_millis(200));
         assert!((500_000..=750_000).contains(&ten), "10 Mbit/s: {ten}");
         assert_eq!(settles(125_000_000, Duration::from_millis(200)), LARGEST, "1 Gbit/s");

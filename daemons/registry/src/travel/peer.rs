@@ -29,7 +29,7 @@ use crate::{Digest, Reference, Repository, records::Seconds};
 /// holds back for a slow reader is limited, and so is memory here.
 const IN_FLIGHT: u64 = 16 * 1024 * 1024;
 /// The unit in which they are counted.
-pub(crate) const FLIGHT_UNIT: u64 = 64 * 1024;
+pub(crate) const FLIGHT_UNIT: u64 = 16 * 1024;
 /// Blobs that nobody waits for, at a time from one side.
 pub(crate) const KEPT: usize = 2;
 

@@ -1,5 +1,7 @@
 //! What is pushed at a leaf comes to the hub, where fleet.toml says so.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_nats::HeaderMap;
 use registry::records::Origin;
 use serde_json::{Value, json};
@@ -90,6 +92,37 @@ async fn a_hub_daemon_that_dies_on_the_way_is_followed_by_the_next() {
     assert_eq!(hub.tagged("sites/app", "v1").unwrap().0, image.digest);
     let sent = leaf.travel().counters().now().sent;
     assert!(sent < 34 << 20, "{sent} bytes were sent of {}", 24 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemons_of_a_hub_fetch_a_blob_once_between_them() {
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let others = [hub.another("hub-2").await, hub.another("hub-3").await];
+    let relay = Relay::start().await;
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let lengths = [20 << 20, 8 << 20];
+    let image = leaf.push("sites/app", "v1", &layers(1, &lengths)).await;
+    relay.lead_to(hub.leaf_address());
+    // Until each of them has heard of it.
+    let busy = || others.iter().filter(|other| !other.travel.status().gathering.is_empty()).count();
+    let most = AtomicUsize::new(0);
+    harness::until("the hub has everything", async || {
+        most.fetch_max(busy(), Ordering::Relaxed);
+        // More announcements than the leaf makes by itself, for some of them to come to each daemon.
+        leaf.travel().pushed();
+        is_idle(&leaf).await
+    })
+    .await;
+    assert!(hub.has("sites/app", &image));
+    let most = most.into_inner();
+    let sent = leaf.travel().counters().now().sent;
+    let all: usize = lengths.iter().sum();
+    assert!(sent < all as u64 * 3 / 2, "{sent} bytes were sent of {all}, with {most} other daemons at work");
+    assert!(most > 0, "only one daemon ever worked on it");
+    for other in others {
+        other.close().await;
+    }
 }
 
 /// What the hub says to a request by `node`.

@@ -41,11 +41,19 @@ pub(crate) struct Site {
     registry: Option<Running>,
 }
 
-struct Running {
+/// A daemon.
+pub(crate) struct Running {
     storage: Storage,
-    travel: Travel,
+    pub(crate) travel: Travel,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) async fn close(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(DEADLINE, self.serving).await.unwrap().unwrap();
+    }
 }
 
 impl Site {
@@ -144,6 +152,15 @@ impl Site {
 
     /// Starts the registry.
     pub(crate) async fn open(&mut self) {
+        self.registry = Some(self.daemon(&self.node).await);
+    }
+
+    /// A daemon of another node of the cluster, which has the same streams.
+    pub(crate) async fn another(&self, node: &str) -> Running {
+        self.daemon(&Node { name: node.parse().unwrap(), ..self.node.clone() }).await
+    }
+
+    async fn daemon(&self, node: &Node) -> Running {
         let connections = ChunkConnections { write: self.client().await, read: vec![self.client().await] };
         let chunks = ChunkStore::open(connections, Budget::default());
         let announce = match self.node.role {
@@ -154,19 +171,17 @@ impl Site {
         let opening = Storage::open(backend, Policy { announce, ..Policy::default() });
         let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
         let credentials = Credentials::in_directory(self.folder.path().join("keys"));
-        let config = Config::new(&self.node, &self.fleet, credentials);
+        let config = Config::new(node, &self.fleet, credentials);
         let travel = Travel::new(storage.clone(), self.client().await, config).unwrap();
         let shutdown = CancellationToken::new();
         let (served, stop) = (travel.clone(), shutdown.clone());
         let serving = tokio::spawn(async move { served.serve(stop).await });
-        self.registry = Some(Running { storage, travel, shutdown, serving });
+        Running { storage, travel, shutdown, serving }
     }
 
     /// Ends the registry, which leaves nothing of it in memory.
     pub(crate) async fn close(&mut self) {
-        let running = self.registry.take().unwrap();
-        running.shutdown.cancel();
-        tokio::time::timeout(DEADLINE, running.serving).await.unwrap().unwrap();
+        self.registry.take().unwrap().close().await;
     }
 
     pub(crate) fn storage(&self) -> &Storage {
