@@ -9,6 +9,7 @@ mod mutate;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -51,6 +52,13 @@ fn every_reader_has_samples_and_reads_them() {
         assert!(samples.iter().any(|sample| usize::from(sample[0]) == index), "{name} has no sample");
     }
     samples.iter().for_each(|sample| read(sample, 0));
+    // libFuzzer begins with them.
+    if let Some(folder) = std::env::var_os("LEAFBOX_FUZZ_CORPUS") {
+        for (number, sample) in samples.iter().enumerate() {
+            std::fs::write(Path::new(&folder).join(format!("sample-{number}")), sample)
+                .unwrap_or_else(|error| panic!("no sample can be written to {}: {error}", folder.display()));
+        }
+    }
 }
 
 #[test]
