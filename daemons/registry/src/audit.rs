@@ -31,7 +31,7 @@ use crate::{
 
 /// Events that wait at most; each is under a KiB.
 const QUEUE: usize = 1024;
-/// How long requests under way at shutdown may still make events, and how long these may take.
+/// How long what waits at the end may take.
 const DRAIN: Duration = Duration::from_secs(6);
 
 /// What happened.
@@ -164,17 +164,20 @@ fn lose(dropped: &AtomicU64, count: u64, why: &dyn std::fmt::Display) {
 }
 
 impl Publisher {
-    /// Publishes events in order until every [`Audit`] is dropped, for 6 s more at most after `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Publishes events in order until every [`Audit`] is dropped, or `finish` is cancelled and the
+    /// queue is empty: it may take 6 s more then. `finish` comes after the last request, not with the
+    /// signal to stop.
+    pub async fn run(mut self, finish: CancellationToken) {
         let deadline = async {
-            shutdown.cancelled().await;
+            finish.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::pin!(deadline);
         loop {
             let event = tokio::select! {
+                biased;
                 event = self.queue.recv() => event,
-                () = &mut deadline => return,
+                () = finish.cancelled() => None,
             };
             let Some(event) = event else { return };
             tokio::select! {

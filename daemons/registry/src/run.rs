@@ -108,10 +108,13 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(beat(config.clone(), shutdown.clone()));
     tasks.spawn(tell_status(questions, service.clone(), node, shutdown.clone()));
-    let parts = Opening { config, connections, listen, metrics };
+    // Requests under way at shutdown still make audit events.
+    let answered = CancellationToken::new();
+    let parts = Opening { config, connections, listen, metrics, answered: answered.clone() };
     tasks.spawn(work(parts, service.clone(), shutdown.clone()));
     Server { listener, tls, drain_deadline: DRAIN }.serve(service.router(), shutdown.clone()).await;
     service.finish(DRAIN).await;
+    answered.cancel();
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!("a task of the registry ended before its time: {error}");
@@ -129,11 +132,12 @@ struct Opening {
     connections: RegistryConnections,
     listen: SocketAddr,
     metrics: Metrics,
+    answered: CancellationToken,
 }
 
 /// Opens the storage, has requests answered from it, and does what is done without being asked.
 async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
-    let Opening { config, connections, listen, metrics } = opening;
+    let Opening { config, connections, listen, metrics, answered } = opening;
     let storage = shutdown.run_until_cancelled(open(&config, &connections)).await;
     let storage = match storage {
         Some(Ok(storage)) => storage,
@@ -160,7 +164,7 @@ async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
     let (travels, collects) = (travel.clone(), Arc::clone(&collector));
     service.start(Parts { storage, access, travel, collector, audit });
     tracing::info!("the registry answers on {listen}");
-    tokio::join!(travels.serve(shutdown.clone()), collects.run(shutdown.clone()), publisher.run(shutdown));
+    tokio::join!(travels.serve(shutdown.clone()), collects.run(shutdown), publisher.run(answered));
 }
 
 async fn open(config: &Config, connections: &RegistryConnections) -> Result<Storage, StorageError> {

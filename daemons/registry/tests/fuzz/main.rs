@@ -91,6 +91,6 @@ fn changed_requests_and_records_are_read_or_refused_and_never_more() {
             }
         }
     }
-    println!("{count} inputs in {seconds} s, LEAFBOX_FUZZ_SEED={seed}");
+    eprintln!("{count} inputs in {seconds} s, LEAFBOX_FUZZ_SEED={seed}");
     assert!(count > 0 || seconds == 0, "nothing was read");
 }

@@ -1,7 +1,9 @@
 //! The registry against a real nats-server.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod api;
+mod audit;
 mod client;
 mod clients;
 mod collect;
