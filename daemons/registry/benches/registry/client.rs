@@ -31,7 +31,8 @@ pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) headers: &'a [(&'a str, &'a str)],
-    pub(crate) body: &'a [u8],
+    /// In parts, so that blobs may share bytes.
+    pub(crate) body: &'a [&'a [u8]],
 }
 
 impl Client {
@@ -66,18 +67,20 @@ impl Client {
         for (name, value) in *headers {
             text += &format!("{name}: {value}\r\n");
         }
-        if !body.is_empty() || matches!(*method, "POST" | "PUT" | "PATCH") {
-            text += &format!("Content-Length: {}\r\n", body.len());
+        if matches!(*method, "POST" | "PUT" | "PATCH") {
+            let length: usize = body.iter().map(|part| part.len()).sum();
+            text += &format!("Content-Length: {length}\r\n");
         }
         text += "\r\n";
         self.stream.get_mut().write_all(text.as_bytes())?;
-        self.stream.get_mut().write_all(body)?;
+        body.iter().try_for_each(|part| self.stream.get_mut().write_all(part))?;
         self.head()
     }
 
     fn head(&mut self) -> io::Result<Head> {
         let status = self.line()?;
-        let status = status.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+        let status =
+            status.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
@@ -125,9 +128,14 @@ impl Client {
 }
 
 /// Pushes a blob as clients do: `POST`, then all of it in one `PUT`.
-pub(crate) fn put_blob(client: &mut Client, repository: &str, digest: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn put_blob(
+    client: &mut Client,
+    repository: &str,
+    digest: &str,
+    bytes: &[&[u8]],
+) -> io::Result<()> {
     let post = format!("/v2/{repository}/blobs/uploads/");
-    let (head, body) = client.ask(&Request { method: "POST", path: &post, headers: &[], body: b"" })?;
+    let (head, body) = client.ask(&Request { method: "POST", path: &post, headers: &[], body: &[] })?;
     let location = expect(&head, &body, 202)?.header("location").unwrap_or_default().to_owned();
     // Absolute or relative, with a query or without one.
     let path = match location.split_once("://") {
@@ -141,20 +149,32 @@ pub(crate) fn put_blob(client: &mut Client, repository: &str, digest: &str, byte
 }
 
 /// Reads a blob, or a range of it, and gives its length.
-pub(crate) fn get_blob(client: &mut Client, repository: &str, digest: &str, range: Option<(u64, u64)>) -> io::Result<u64> {
+pub(crate) fn get_blob(
+    client: &mut Client,
+    repository: &str,
+    digest: &str,
+    range: Option<(u64, u64)>,
+) -> io::Result<u64> {
     let path = format!("/v2/{repository}/blobs/{digest}");
     let range = range.map(|(first, last)| format!("bytes={first}-{last}"));
     let headers: Vec<(&str, &str)> = range.iter().map(|range| ("Range", range.as_str())).collect();
-    let (head, length) = client.drain(&Request { method: "GET", path: &path, headers: &headers, body: b"" })?;
+    let (head, length) =
+        client.drain(&Request { method: "GET", path: &path, headers: &headers, body: &[] })?;
     expect(&head, b"", if range.is_some() { 206 } else { 200 })?;
     Ok(length)
 }
 
 /// Pushes a manifest under a tag.
-pub(crate) fn put_manifest(client: &mut Client, repository: &str, tag: &str, manifest: &[u8]) -> io::Result<()> {
+pub(crate) fn put_manifest(
+    client: &mut Client,
+    repository: &str,
+    tag: &str,
+    manifest: &[u8],
+) -> io::Result<()> {
     let path = format!("/v2/{repository}/manifests/{tag}");
     let headers = [("Content-Type", "application/vnd.oci.image.manifest.v1+json")];
-    let (head, body) = client.ask(&Request { method: "PUT", path: &path, headers: &headers, body: manifest })?;
+    let (head, body) =
+        client.ask(&Request { method: "PUT", path: &path, headers: &headers, body: &[manifest] })?;
     expect(&head, &body, 201).map(drop)
 }
 

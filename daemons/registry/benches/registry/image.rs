@@ -20,9 +20,11 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// `sha256:…` of some bytes.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(bytes)))
+/// `sha256:…` of some bytes, in parts.
+pub(crate) fn digest(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    format!("sha256:{}", HEXLOWER.encode(&hasher.finalize()))
 }
 
 /// Writes an image of `layers` layers of `size` bytes each.
@@ -30,7 +32,7 @@ pub(crate) fn write_layout(folder: &Path, seed: u64, layers: usize, size: usize)
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;
     let put = |bytes: &[u8]| -> io::Result<String> {
-        let digest = digest(bytes);
+        let digest = digest(&[bytes]);
         fs::write(blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
         Ok(digest)
     };

@@ -20,7 +20,7 @@ mod server;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use measures::{Blob, median};
@@ -76,7 +76,8 @@ fn main() -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let nats = server::Nats::start(&folder.path().join("nats"))?;
-    let leafbox = |name: &str, cache: &str| Registry::leafbox(name, nats.url(), &folder.path().join(name), cache);
+    let leafbox =
+        |name: &str, cache: &str| Registry::leafbox(name, nats.url(), &folder.path().join(name), cache);
     let cached = leafbox("leafbox", "4GiB")?;
     if let Some(transfers) = arguments.memory {
         return memory::measure(&cached, transfers, arguments.size << 20);
@@ -105,11 +106,20 @@ fn main() -> Result<()> {
         table.named("GET not cached, MiB/s", "leafbox", measures::get(&first, &blob)?);
         table.named("range of 1 MiB not cached, ms", "leafbox", measures::range(&first, &blob, 50)?);
         table.named("raw ordered consumer, MiB/s", "nats", nats.read_raw(&blob.digest)?);
+        // The first read fills leafbox's cache, which takes a moment longer than the read, and the page
+        // cache of all of them.
         for registry in [&cached].into_iter().chain(&others) {
-            // The first read fills leafbox's cache, and the page cache of all of them.
             table.add("first GET, MiB/s", registry, measures::get(registry, &blob)?);
-            table.add("GET, MiB/s", registry, measures::get(registry, &blob)?);
+        }
+        for registry in [&cached].into_iter().chain(&others) {
             table.add("range of 1 MiB, ms", registry, measures::range(registry, &blob, 50)?);
+        }
+        for registry in [&cached].into_iter().chain(&others) {
+            let before = registry.pid().and_then(used);
+            table.add("GET, MiB/s", registry, measures::get(registry, &blob)?);
+            if let (Some(before), Some(after)) = (before, registry.pid().and_then(used)) {
+                table.add("GET, CPU seconds", registry, after.cpu - before.cpu);
+            }
         }
         if !arguments.no_skopeo {
             let layout = folder.path().join("layout");
@@ -184,4 +194,3 @@ impl Table {
         }
     }
 }
-

@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
     time::Instant,
 };
 
@@ -16,23 +17,37 @@ use crate::{
 };
 
 /// The repository that blobs are put in.
-pub(crate) const REPOSITORY: &str = "bench/blobs";
+pub(crate) const REPOSITORY: &str = "bench/one";
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// A blob of this round, the same for every registry.
 pub(crate) struct Blob {
-    pub(crate) bytes: Vec<u8>,
+    seed: [u8; 8],
+    bytes: Arc<Vec<u8>>,
     pub(crate) digest: String,
 }
 
 impl Blob {
     pub(crate) fn new(seed: u64, length: usize) -> Self {
-        let bytes = noise(seed, length);
-        Self { digest: digest(&bytes), bytes }
+        Self::of(seed, Arc::new(noise(seed, length.saturating_sub(8))))
+    }
+
+    /// The same with another beginning, and so another digest.
+    pub(crate) fn variant(&self, seed: u64) -> Self {
+        Self::of(seed, Arc::clone(&self.bytes))
+    }
+
+    fn of(seed: u64, bytes: Arc<Vec<u8>>) -> Self {
+        let seed = seed.to_le_bytes();
+        Self { digest: digest(&[&seed, &bytes]), seed, bytes }
+    }
+
+    fn length(&self) -> u64 {
+        (self.seed.len() + self.bytes.len()) as u64
     }
 
     fn rate(&self, since: Instant) -> f64 {
-        self.bytes.len() as f64 / MIB / since.elapsed().as_secs_f64()
+        self.length() as f64 / MIB / since.elapsed().as_secs_f64()
     }
 }
 
@@ -40,7 +55,7 @@ impl Blob {
 pub(crate) fn put(registry: &Registry, blob: &Blob) -> Result<f64> {
     let mut client = Client::connect(registry.address)?;
     let since = Instant::now();
-    put_blob(&mut client, REPOSITORY, &blob.digest, &blob.bytes)?;
+    put_blob(&mut client, REPOSITORY, &blob.digest, &[&blob.seed, &blob.bytes])?;
     Ok(blob.rate(since))
 }
 
@@ -49,14 +64,14 @@ pub(crate) fn get(registry: &Registry, blob: &Blob) -> Result<f64> {
     let mut client = Client::connect(registry.address)?;
     let since = Instant::now();
     let length = get_blob(&mut client, REPOSITORY, &blob.digest, None)?;
-    ensure!(length == blob.bytes.len() as u64, "{} gave {length} bytes", registry.name);
+    ensure!(length == blob.length(), "{} gave {length} bytes", registry.name);
     Ok(blob.rate(since))
 }
 
 /// Milliseconds of a read of a random MiB: the median of `count`.
 pub(crate) fn range(registry: &Registry, blob: &Blob, count: u64) -> Result<f64> {
     let mut client = Client::connect(registry.address)?;
-    let most = blob.bytes.len() as u64 - (1 << 20);
+    let most = blob.length() - (1 << 20);
     let mut times = Vec::new();
     for turn in 0..count {
         let bytes = noise(turn + 77, 8);
@@ -95,16 +110,16 @@ fn copy(from: &str, to: &str) -> Result<f64> {
 /// Makes a repository of `count` tags.
 pub(crate) fn tag_many(registry: &Registry, count: usize) -> Result<()> {
     let mut client = Client::connect(registry.address)?;
-    let config = b"{}";
-    put_blob(&mut client, "bench/tags", &digest(config), config)?;
+    let config = b"{}".as_slice();
+    put_blob(&mut client, "bench/many", &digest(&[config]), &[config])?;
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(config), "size": 2 },
+        "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(&[config]), "size": 2 },
         "layers": [],
     });
     let manifest = manifest.to_string();
     (0..count).try_for_each(|tag| {
-        Ok(put_manifest(&mut client, "bench/tags", &format!("v{tag:05}"), manifest.as_bytes())?)
+        Ok(put_manifest(&mut client, "bench/many", &format!("v{tag:05}"), manifest.as_bytes())?)
     })
 }
 
@@ -112,10 +127,10 @@ pub(crate) fn tag_many(registry: &Registry, count: usize) -> Result<()> {
 pub(crate) fn list_tags(registry: &Registry) -> Result<(f64, usize)> {
     let mut client = Client::connect(registry.address)?;
     let (mut times, mut tags) = (Vec::new(), 0);
-    let mut next = Some("/v2/bench/tags/tags/list?n=1000".to_owned());
+    let mut next = Some("/v2/bench/many/tags/list?n=1000".to_owned());
     while let Some(path) = next {
         let since = Instant::now();
-        let (head, body) = client.ask(&Request { method: "GET", path: &path, headers: &[], body: b"" })?;
+        let (head, body) = client.ask(&Request { method: "GET", path: &path, headers: &[], body: &[] })?;
         times.push(since.elapsed().as_secs_f64() * 1e3);
         let page: serde_json::Value = serde_json::from_slice(&body)?;
         tags += page["tags"].as_array().map_or(0, Vec::len);

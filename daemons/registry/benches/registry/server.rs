@@ -1,6 +1,6 @@
 //! nats-server as leafbox runs it, and leafbox's registry in a process of its own.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
@@ -13,12 +13,11 @@ use stores::{Clients, Healthy};
 use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary_blocking};
 use tokio_util::sync::CancellationToken;
 
-
 /// The store is encrypted and flushed before each acknowledgement: as on every leafbox node.
 const CONFIG: &str = r#"
 server_name: "bench"
-listen: "127.0.0.1:0"
-http: "127.0.0.1:0"
+listen: "127.0.0.1:-1"
+http: "127.0.0.1:-1"
 jetstream {
   store_dir: "jetstream"
   sync_interval: always
@@ -68,7 +67,7 @@ impl Nats {
             let monitoring = addresses.monitoring.context("a monitoring address")?;
             let settings = settings(folder, "0B")?;
             let client = async_nats::connect(&url).await?;
-            let clients = Clients::from([("LEAFBOX".parse()?, client)]);
+            let clients = Clients::from([("LEAFBOX".parse().map_err(anyhow::Error::msg)?, client)]);
             let plan = stores::plan(&settings.fleet, &settings.node, &clients).await;
             let applied = stores::apply(&plan, &clients, Healthy::ask(monitoring).await?).await;
             ensure!(applied.failed.is_empty(), "{applied}");
@@ -87,12 +86,14 @@ impl Nats {
         self.runtime.block_on(async {
             let context = jetstream::new(async_nats::connect(&self.url).await?);
             let records = context.get_key_value(registry::records::RECORDS_BUCKET).await?;
-            let record = records.get(format!("blob.{}", digest.token())).await?.context("the blob's record")?;
+            let record =
+                records.get(format!("blob.{}", digest.token())).await?.context("the blob's record")?;
             let record: registry::records::BlobRecord = serde_json::from_slice(&record)?;
             let stream = context.get_stream(CHUNKS_STREAM).await?;
             let filter_subject = format!("{}.{}", registry::records::CHUNKS_SUBJECT, record.upload);
             let since = Instant::now();
-            let consumer = stream.create_consumer(OrderedConfig { filter_subject, ..Default::default() }).await?;
+            let consumer =
+                stream.create_consumer(OrderedConfig { filter_subject, ..Default::default() }).await?;
             let mut messages = consumer.messages().await?;
             let mut read = 0;
             while read < record.size {
@@ -105,7 +106,7 @@ impl Nats {
 
 impl Drop for Nats {
     fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
+        if let Some(mut server) = self.server.take() {
             self.runtime.block_on(server.kill());
         }
     }
@@ -130,7 +131,14 @@ pub(crate) fn serve(serve: Serve) -> Result<()> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let options = ConnectOptions { urls: vec![serve.nats], name: "bench".to_owned(), ..Default::default() };
+        let options = ConnectOptions {
+            urls: vec![serve.nats],
+            credentials: None,
+            tls: None,
+            name: "bench".to_owned(),
+            from: None,
+            inbox: None,
+        };
         let connections = RegistryConnections::open(&options).await?;
         let config = Config::new(&settings, Credentials::locate(&settings.data_dir()));
         println!("listening on {address}");
