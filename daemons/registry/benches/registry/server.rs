@@ -54,6 +54,7 @@ impl Nats {
             config,
             environment: Vec::new(),
             run_dir: folder.join("run"),
+            store: Some(folder.join("jetstream")),
             log: LogSink::Tracing { server: "bench".to_owned() },
             ready_timeout: std::time::Duration::from_secs(30),
             routes: false,
