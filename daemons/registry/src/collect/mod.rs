@@ -81,7 +81,8 @@ impl From<&settings::fleet::Registry> for Policy {
     }
 }
 
-/// What a pass is at, for whoever waits for it.
+/// What a pass is at, for whoever waits for it: said before marks are made, and again before what has
+/// them is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Tags, by retention.

@@ -116,8 +116,8 @@ impl Pass<'_> {
     }
 
     async fn manifests(&mut self) -> Result<(), StorageError> {
-        (self.step)(Step::Manifests);
         for deleting in [false, true] {
+            (self.step)(Step::Manifests);
             self.index().caught_up().await?;
             for repository in self.index().repositories() {
                 let contents = Contents::of(self.index(), &repository);
@@ -137,8 +137,8 @@ impl Pass<'_> {
     }
 
     async fn links(&mut self) -> Result<(), StorageError> {
-        (self.step)(Step::Links);
         for deleting in [false, true] {
+            (self.step)(Step::Links);
             self.index().caught_up_with(Bucket::Records).await?;
             for repository in self.index().repositories() {
                 let contents = Contents::of(self.index(), &repository);
@@ -216,6 +216,7 @@ impl Pass<'_> {
             (self.step)(Step::Blobs { done, all });
             let marking: Vec<_> = batch.iter().map(|(digest, blob)| self.mark_dying(digest, blob)).collect();
             let marked: Vec<bool> = stream::iter(marking).buffered(AT_ONCE).try_collect().await?;
+            (self.step)(Step::Blobs { done, all });
             self.index().caught_up_with(Bucket::Records).await?;
             let dying = batch.iter().zip(marked).filter(|(_, marked)| *marked);
             let purging: Vec<_> = dying.map(|((digest, _), _)| self.purge(digest)).collect();

@@ -25,10 +25,9 @@ impl Storage {
             return Ok(Some(link.size));
         }
         match self.link(repository, digest, link.size).await? {
-            Linked::Written(revision) if !self.is_live(digest) => {
-                self.take_back(repository, digest, revision).await?;
-                Ok(None)
-            }
+            // The link stays: it was there before, and a manifest may rely on it. The collector that marked
+            // the blob sees it and takes its mark back, if the mark is the later of the two.
+            Linked::Written(_) if !self.is_live(digest) => Ok(None),
             _ => Ok(Some(link.size)),
         }
     }
@@ -52,7 +51,9 @@ impl Storage {
             return Ok(true);
         };
         if !self.is_live(digest) {
-            self.take_back(repository, digest, revision).await?;
+            if !was_there {
+                self.take_back(repository, digest, revision).await?;
+            }
             return Ok(false);
         }
         if !was_there

@@ -323,7 +323,19 @@ impl Storage {
         self.index().caught_up_with(Bucket::Records).await?;
         match self.index().manifest(&put.repository, digest) {
             Some(manifest) if manifest.idle.is_none() => Ok(()),
-            Some(_) => self.record_manifest(&put.repository, digest, record).await.map(drop),
+            Some(_) => {
+                // The collector took it for unused before it knew of the tags, and so its blobs maybe.
+                self.record_manifest(&put.repository, digest, record).await?;
+                let mut checked = self.check_blobs_again(&put.repository, &record.blobs).await;
+                if !self.is_live(digest) {
+                    let reference = Reference::Digest(digest.clone());
+                    checked = Err(StorageError::ManifestUnknown { reference });
+                }
+                if checked.is_err() {
+                    self.delete_manifest(&put.repository, digest, &put.by).await?;
+                }
+                checked
+            }
             None => {
                 self.delete_tags_of(&put.repository, digest, &put.by).await?;
                 Err(StorageError::ManifestUnknown { reference: Reference::Digest(digest.clone()) })

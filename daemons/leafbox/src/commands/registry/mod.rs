@@ -11,6 +11,7 @@ mod list;
 mod pull;
 mod rm;
 mod space;
+mod status;
 mod storage;
 mod token;
 
@@ -33,7 +34,7 @@ pub(crate) async fn run(session: &Session, command: &cli::Registry) -> Result<()
         cli::Registry::Gc { dry_run, now, json } => gc::run(session, *dry_run, *now, *json).await,
         cli::Registry::Du { json } => space::run(session, *json).await,
         cli::Registry::Token(command) => token::run(session, command).await,
-        cli::Registry::Status { .. } => anyhow::bail!("the daemon tells no status yet"),
+        cli::Registry::Status { json } => status::run(session, *json).await,
         cli::Registry::Copy(arguments) => copy::run(session, arguments).await,
     }
 }

@@ -138,6 +138,6 @@ fn end(token: &TokenRecord) -> String {
 
 /// The registry as a client of this machine names it.
 fn host(session: &Session) -> String {
-    let address = session.settings.node.registry.listen.address();
+    let address = session.addresses.registry;
     address.map_or("HOST:PORT".to_owned(), |address| runtime::reachable(address).to_string())
 }

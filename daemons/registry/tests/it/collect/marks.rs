@@ -163,3 +163,27 @@ async fn a_blob_that_forgot_its_chunks_never_lives_again_by_itself() {
     assert_eq!((report.links, report.blobs), (2, 2));
     assert!(storage.chunks().subjects().await.unwrap().is_empty());
 }
+
+/// A look at a blob once took its link away while the blob was marked, also one that a manifest needs.
+#[tokio::test]
+async fn a_look_or_mount_at_a_marked_blob_leaves_the_link_that_was_there() {
+    let node = Node::start().await;
+    let storage = node
+        .storage_with(
+            registry::storage::Policy { grace: std::time::Duration::ZERO, ..Default::default() },
+            registry::cache::Cache::none(),
+        )
+        .await;
+    let team = repository("team/app");
+    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
+    storage.put_manifest(manifest(&team, &["1"], &image(std::slice::from_ref(&digest)))).await.unwrap();
+    until_only(&storage, 2).await;
+    // A pass marks what it found free a moment before it was linked.
+    write_blob(&storage, &digest, |blob| blob.dying = true).await;
+    assert_eq!(storage.touch_blob(&team, &digest).await.unwrap(), None);
+    assert!(!storage.mount(&team, &digest, Some(&team)).await.unwrap());
+    assert!(storage.index().link(&team, &digest).is_some());
+    assert!(pass(&storage, at_once()).await.is_empty());
+    assert_eq!(storage.touch_blob(&team, &digest).await.unwrap(), Some(1_000));
+    assert_eq!(read(&storage, &digest).await.unwrap(), content(1, 1_000));
+}

@@ -1,5 +1,6 @@
 //! The collector beside a real nats-server.
 
+mod between;
 mod lease;
 mod links;
 mod marks;

@@ -20,7 +20,7 @@ const CLIENTS: u64 = 4;
 /// Operations of each.
 const OPERATIONS: u64 = 120;
 /// Contents that all of them push, mount and delete.
-const CONTENTS: u64 = 6;
+const CONTENTS: u64 = 8;
 
 /// What a client did, and what must be there in the end.
 struct Client {
@@ -95,6 +95,8 @@ impl Client {
         else {
             return Ok(());
         };
+        // It has been beside the collectors for a while.
+        check(&self.storage, &self.own(), &digest).await;
         self.images.remove(&digest);
         self.storage.delete_manifest(&self.own(), &digest, "ci").await
     }
@@ -102,9 +104,10 @@ impl Client {
     async fn work(mut self) -> Self {
         for operation in 0..OPERATIONS {
             let done = match self.choose(10) {
-                0..5 => self.push_image().await,
-                5..7 => self.push_governed().await,
-                7 => {
+                // Few images at a time, so that blobs lose their last holder all the time.
+                0..6 if self.images.len() < 3 => self.push_image().await,
+                6..8 => self.push_governed().await,
+                8 => {
                     let digest = sha256(&blob(self.choose(CONTENTS)));
                     self.storage.touch_blob(&self.own(), &digest).await.map(drop)
                 }
@@ -124,7 +127,7 @@ impl Client {
 }
 
 fn blob(number: u64) -> Bytes {
-    content(number + 1, 1 + (number * number * 3_000) as usize)
+    content(number + 1, 1 + (number * number * 500) as usize)
 }
 
 /// Passes without a pause, also beside those of others: the lease is taken away from them.
