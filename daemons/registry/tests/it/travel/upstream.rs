@@ -12,7 +12,11 @@ use super::{
     site::{Image, Site, fleet, layers},
     upstream_registry::UpstreamRegistry,
 };
-use crate::harness::{self, sha256};
+use crate::{
+    client::{self, noise},
+    harness::{self, sha256},
+    site::Site as Daemon,
+};
 
 fn with_upstream(upstream: &UpstreamRegistry, more: &str) -> Fleet {
     fleet(&format!("upstreams = [{{ prefix = \"docker.io\", url = \"http://{}\"{more} }}]", upstream.address))
@@ -132,4 +136,39 @@ async fn an_upstream_that_is_gone_is_told_and_one_without_encryption_refused() {
     let answer = hub.fetch(HERE, "3.20").await;
     let is_refused = |error: &UpstreamError| matches!(error, UpstreamError::NotEncrypted { .. });
     assert!(matches!(&answer, Err(TravelError::Upstream(error)) if is_refused(error)), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_of_leafbox_is_the_upstream_of_another_and_clients_get_what_arrives() {
+    let upstream = Daemon::with("anonymous = \"none\"", "").await;
+    let layer = noise(6_000_000, 1);
+    let digest = upstream.client().push_image("team/app", "v1", &layer).await;
+    let fleet = format!(
+        "upstreams = [{{ prefix = \"other\", url = \"http://{}\", credentials = \"other.login\" }}]",
+        upstream.address
+    );
+    let registry = Daemon::with("", &fleet).await;
+    let login = registry.folder().join("keys/other.login");
+    fs::write(&login, format!("test:{}", upstream.secret)).unwrap();
+    fs::set_permissions(&login, fs::Permissions::from_mode(0o600)).unwrap();
+    let client = registry.client();
+    let manifest = client.get("/v2/other/team/app/manifests/v1").await.is(200);
+    assert_eq!(manifest.header("docker-content-digest"), Some(&*digest));
+    let blob = format!("/v2/other/team/app/blobs/{}", client::sha256(&layer));
+    let (whole, part) = tokio::join!(
+        client.get(&blob),
+        client.send("GET", &blob, &[("Range", "bytes=3000000-3000009")], b""),
+    );
+    assert!(whole.is(200).body == layer);
+    assert_eq!(part.is(206).body, layer[3_000_000..3_000_010]);
+    client.get("/v2/other/team/app/manifests/none").await.fails(404, "MANIFEST_UNKNOWN");
+    client.get("/v2/other/team/none/manifests/v1").await.fails(404, "MANIFEST_UNKNOWN");
+    let whole = async |client: &client::Client| client.head(&blob).await.status == 200;
+    registry.until("it is kept", whole).await;
+    upstream.stop().await;
+    assert!(client.get(&blob).await.is(200).body == layer);
+    assert_eq!(client.get("/v2/other/team/app/manifests/v1").await.is(200).body, manifest.body);
+    let gone = client.get("/v2/other/team/app/manifests/v2").await;
+    assert!(gone.fails(404, "MANIFEST_UNKNOWN").error().1.contains("cannot be reached"));
+    registry.stop().await;
 }
