@@ -10,6 +10,8 @@
 
 mod query;
 mod state;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::{

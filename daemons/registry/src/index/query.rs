@@ -87,7 +87,7 @@ impl Index {
 
     /// What a tag stands for.
     pub fn tag(&self, repository: &Repository, tag: &Tag) -> Option<Tagged> {
-        self.state().repositories.get(repository)?.tags.get(tag).cloned()
+        self.state().repositories.get(repository)?.tags.get(tag).map(|entry| (**entry).clone())
     }
 
     /// The tags of a repository in order; `None` when there is no such repository.
@@ -107,7 +107,7 @@ impl Index {
         let contents = state.repositories.get(repository).filter(|contents| contents.exists())?;
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         let tags = contents.tags.range((from, Bound::Unbounded)).take(limit);
-        Some(tags.map(|(tag, entry)| (tag.clone(), entry.clone())).collect())
+        Some(tags.map(|(tag, entry)| (tag.clone(), (**entry).clone())).collect())
     }
 
     /// The tags of a repository that stand for a manifest, in order.
@@ -115,7 +115,7 @@ impl Index {
         let state = self.state();
         let Some(contents) = state.repositories.get(repository) else { return Vec::new() };
         let tags = contents.tags.iter().filter(|(_, entry)| entry.digest == *digest);
-        tags.map(|(tag, entry)| (tag.clone(), entry.clone())).collect()
+        tags.map(|(tag, entry)| (tag.clone(), (**entry).clone())).collect()
     }
 
     /// An upload under way.

@@ -67,7 +67,8 @@ pub(super) struct Contents {
     pub(super) manifests: HashMap<Digest, Versioned<ManifestRecord>>,
     /// The manifests whose subject is the key.
     pub(super) referrers: HashMap<Digest, BTreeSet<Digest>>,
-    pub(super) tags: BTreeMap<Tag, Tagged>,
+    /// In boxes: nodes of the map are half empty when tags come in order, as they mostly do.
+    pub(super) tags: BTreeMap<Tag, Box<Tagged>>,
     pub(super) announcements: BTreeMap<Tag, Versioned<AnnounceRecord>>,
     pub(super) uploads: usize,
 }
@@ -274,7 +275,7 @@ impl State {
                 let key = Key::Tag(owner, tag);
                 let Ok(new) = read::<TagRecord>(&key, revision, value) else { return };
                 let Key::Tag(owner, tag) = key else { return };
-                let new = new.and_then(|new| self.tagged(&new));
+                let new = new.and_then(|new| self.tagged(&new)).map(Box::new);
                 self.within(&owner, |contents| match new {
                     Some(new) => drop(contents.tags.insert(tag, new)),
                     None => drop(contents.tags.remove(&tag)),
