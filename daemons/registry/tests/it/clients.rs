@@ -18,9 +18,19 @@ async fn program(name: &str, home: &Path) -> Option<Command> {
         println!("skipped: {name} is not installed");
         return None;
     }
+    let logins = home.join("auth.json");
+    if !logins.exists() {
+        // buildah wants one that is there.
+        std::fs::write(&logins, "{}").unwrap();
+    }
     let mut command = Command::new(name);
-    command.env("HOME", home).env("XDG_RUNTIME_DIR", home).env("DOCKER_CONFIG", home).current_dir(home);
-    command.env("REGISTRY_AUTH_FILE", home.join("auth.json")).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .env("REGISTRY_AUTH_FILE", logins)
+        .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", home)
+        .env("DOCKER_CONFIG", home)
+        .current_dir(home);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     Some(command)
 }
 
@@ -83,5 +93,108 @@ async fn skopeo_pushes_pulls_copies_lists_and_deletes() {
     skopeo(&["delete", "--tls-verify=false", &image("other/app:v2")]).await;
     client.get("/v2/other/app/manifests/v2").await.fails(404, "MANIFEST_UNKNOWN");
     client.get("/v2/team/app/manifests/v1").await.is(200);
+    site.stop().await;
+}
+
+/// An image that buildah made of nothing is the same, byte by byte, after a push and a pull.
+#[tokio::test]
+async fn what_buildah_built_comes_back_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    if program("buildah", home.path()).await.is_none() {
+        return;
+    }
+    let policy = home.path().join("policy.json");
+    std::fs::write(&policy, r#"{ "default": [{ "type": "insecureAcceptAnything" }] }"#).unwrap();
+    let file = home.path().join("file");
+    std::fs::write(&file, noise(200_000, 2)).unwrap();
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let buildah = async |store: &str, arguments: &[&str]| {
+        let mut command = program("buildah", home.path()).await.unwrap();
+        let (root, run) = (at(store), at(&format!("{store}-run")));
+        command.args(["--storage-driver", "vfs", "--root", &root, "--runroot", &run]);
+        command.args(arguments).output().await.unwrap()
+    };
+    let begun = buildah("first", &["from", "scratch"]).await;
+    if !begun.status.success() {
+        let reason = String::from_utf8_lossy(&begun.stderr);
+        println!("skipped: buildah makes no container here: {}", reason.trim());
+        return;
+    }
+    let good = async |store: &str, arguments: &[&str]| {
+        let output = buildah(store, arguments).await;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    };
+    let site = Site::start().await;
+    let container = String::from_utf8(begun.stdout).unwrap().trim().to_owned();
+    let login = format!("test:{}", site.secret);
+    let image = format!("docker://{}/built/app:v1", site.address);
+    let (file, policy) = (file.display().to_string(), policy.display().to_string());
+    good("first", &["copy", &container, &file, "/file"]).await;
+    good("first", &["commit", "--signature-policy", &policy, &container, "built"]).await;
+    let to = ["--tls-verify=false", "--signature-policy", &policy, "--creds", &login];
+    good("first", &[&["push"], &to[..], &["built", &image]].concat()).await;
+    let pulled = good("second", &[&["pull"], &to[..], &[&image]].concat()).await;
+    let id = good("first", &["inspect", "--type", "image", "--format", "{{.FromImageID}}", "built"]).await;
+    assert_eq!(pulled, id);
+    let again = good("second", &["from", "--pull-never", "--signature-policy", &policy, &pulled]).await;
+    let mounted = good("second", &["mount", &again]).await;
+    assert_eq!(std::fs::read(Path::new(&mounted).join("file")).unwrap(), noise(200_000, 2));
+    good("second", &["umount", &again]).await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn crane_copies_tags_lists_and_checks() {
+    let home = tempfile::tempdir().unwrap();
+    if program("crane", home.path()).await.is_none() {
+        return;
+    }
+    let site = Site::start().await;
+    let client = site.client();
+    let digest = client.push_image("team/app", "v1", &noise(2_000_000, 3)).await;
+    let address = site.address.to_string();
+    let image = |name: &str| format!("{address}/{name}");
+    let crane = async |arguments: &[&str]| {
+        let command = program("crane", home.path()).await.unwrap();
+        run(command, &[arguments, &["--insecure"]].concat()).await.trim().to_owned()
+    };
+    assert_eq!(crane(&["digest", &image("team/app:v1")]).await, digest);
+    crane(&["auth", "login", &address, "-u", "test", "-p", &site.secret]).await;
+    crane(&["copy", &image("team/app:v1"), &image("other/app:v2")]).await;
+    crane(&["tag", &image("other/app:v2"), "v3"]).await;
+    assert_eq!(crane(&["ls", &image("other/app")]).await, "v2\nv3");
+    assert_eq!(crane(&["catalog", &address]).await, "other/app\nteam/app");
+    assert_eq!(sha256(crane(&["manifest", &image("other/app:v3")]).await.as_bytes()), digest);
+    crane(&["delete", &image(&format!("other/app@{digest}"))]).await;
+    client.get("/v2/other/app/manifests/v3").await.fails(404, "MANIFEST_UNKNOWN");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn oras_pushes_files_and_finds_what_refers_to_them() {
+    let home = tempfile::tempdir().unwrap();
+    if program("oras", home.path()).await.is_none() {
+        return;
+    }
+    let site = Site::start().await;
+    let bytes = noise(1_500_000, 4);
+    std::fs::write(home.path().join("file"), &bytes).unwrap();
+    std::fs::write(home.path().join("bill"), "[]").unwrap();
+    let image = format!("{}/files/app:v1", site.address);
+    let login = ["--plain-http", "-u", "test", "-p", &site.secret];
+    let oras = async |arguments: &[&str]| {
+        run(program("oras", home.path()).await.unwrap(), &[arguments, &login[..]].concat()).await
+    };
+    oras(&["push", &image, "file:application/octet-stream"]).await;
+    oras(&["attach", &image, "--artifact-type", "application/spdx+json", "bill"]).await;
+    let found = oras(&["discover", &image, "--artifact-type", "application/spdx+json"]).await;
+    assert!(found.contains("application/spdx+json"), "{found}");
+    let none = oras(&["discover", &image, "--artifact-type", "application/other"]).await;
+    assert!(!none.contains("spdx"), "{none}");
+    let out = home.path().join("out").display().to_string();
+    oras(&["pull", &image, "-o", &out]).await;
+    assert_eq!(std::fs::read(home.path().join("out/file")).unwrap(), bytes);
     site.stop().await;
 }
