@@ -83,7 +83,7 @@ pub enum Registry {
         #[arg(long)]
         json: bool,
     },
-    /// Copy an image with all it needs, between repositories here and from or to elsewhere
+    /// Copy an image with all it needs, between repositories here, from the hub, or to it
     ///
     /// Within this registry no bytes move. From the hub they come over NATS, and a copy that was
     /// interrupted goes on where it stopped.
@@ -96,7 +96,9 @@ pub struct CopyImage {
     /// `team/app:1.4.2` here, `hub://team/app:1.4.2` at the hub
     #[arg(value_name = "SOURCE")]
     pub source: Place,
-    /// `prod/app`, with the source's tag unless it names another, or `prod/app:1.4`
+    /// `prod/app` or `prod/app:1.4`; `hub://team/app:1.4.2` for the hub, where it keeps its name
+    ///
+    /// Without a tag it has the source's.
     #[arg(value_name = "TARGET")]
     pub target: Place,
     /// Also what refers to it, such as signatures and SBOMs
@@ -122,7 +124,7 @@ pub enum Token {
         /// It may pull
         #[arg(long)]
         pull: bool,
-        /// It may push, and pull what it pushes
+        /// It may push
         #[arg(long)]
         push: bool,
         /// It may delete tags, manifests and blobs
@@ -135,7 +137,8 @@ pub enum Token {
         #[arg(long)]
         json: bool,
     },
-    /// List the tokens; secrets are kept nowhere
+    /// List the tokens; their secrets are kept nowhere
+    #[command(visible_alias = "ls")]
     List {
         /// Print JSON
         #[arg(long)]

@@ -65,7 +65,7 @@ pub enum TokenError {
         name: String,
     },
     /// No token has that name.
-    #[error("there is no token `{name}`: `leafbox registry token ls` shows all")]
+    #[error("there is no token `{name}`: `leafbox registry token list` shows all")]
     Unknown {
         /// The name.
         name: String,

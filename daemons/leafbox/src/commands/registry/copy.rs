@@ -97,7 +97,7 @@ async fn copy_here(
     say!("{name} is {}", found.digest);
     if copied.manifests > 0 {
         say!(
-            "  {} and {}, {}, of which each is stored once",
+            "  {} and {}, {}, which take no more space than before",
             count(copied.manifests, "manifest"),
             count(copied.blobs, "blob"),
             amount(copied.bytes)

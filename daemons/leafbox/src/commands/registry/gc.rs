@@ -64,7 +64,7 @@ fn print(report: &Report, grace: u64) {
     let rows = [
         (report.tags, "tag", "by the rules in `registry.retain`"),
         (report.manifests, "manifest", "to which no tag leads"),
-        (report.links, "link", "of a repository to a blob that none of its manifests mentions"),
+        (report.links, "link", "to blobs that no manifest of their repository mentions"),
     ];
     for (number, thing, why) in rows {
         if number > 0 {
@@ -89,20 +89,15 @@ fn print(report: &Report, grace: u64) {
     }
     if let Some(next) = report.next {
         say!(
-            "{} not used any more, {}, {} from {} on (`registry.grace` is {}; --now does not wait)",
-            if report.waiting == 1 {
-                "1 entry is".to_owned()
-            } else {
-                format!("{} entries are", report.waiting)
-            },
+            "{} in use no more, {} that nothing else keeps: deleted from {} on",
+            if report.waiting == 1 { "1 more is".to_owned() } else { format!("{} more are", report.waiting) },
             amount(report.waiting_bytes),
-            if report.waiting == 1 { "goes" } else { "go" },
-            when(next),
-            span(grace)
+            when(next)
         );
+        say!("(`registry.grace` in fleet.toml is {}; --now does not wait)", span(grace));
     }
     if report.touched > 0 {
-        say!("{} left alone, since somebody came to use them meanwhile", report.touched);
+        say!("{} left alone, since somebody came to use it meanwhile", report.touched);
     }
     if report.blobs + report.uploads + report.stray > 0 && !report.dry_run {
         say!("The space is free in JetStream now; the disk follows minutes later (`leafbox registry du`).");

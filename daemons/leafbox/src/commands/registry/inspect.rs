@@ -140,7 +140,8 @@ fn print(
     let needs: u64 = image::needs(index, repository, &found.digest).values().sum();
     say!("  digest      {}", found.digest);
     say!("  media type  {}", record.media_type);
-    if let Some(kind) = &record.artifact_type {
+    // Of an image that is its configuration's type, which says nothing.
+    if let Some(kind) = record.artifact_type.as_ref().filter(|_| configuration.is_none()) {
         say!("  artifact    {kind}");
     }
     say!("  size        {} in all, {} of it the manifest", amount(needs), amount(record.size));

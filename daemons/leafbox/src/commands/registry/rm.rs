@@ -64,14 +64,12 @@ async fn remove_tag(
              deletes it with all its tags."
         )
     };
-    if !yes && !paste::confirm(&format!("{after}\nDelete the tag?"))? {
+    eprintln!("{after}");
+    if !yes && !paste::confirm("Delete the tag?")? {
         bail!("not deleted");
     }
     storage.delete_tag(repository, tag, BY).await?;
     say!("deleted the tag {repository}:{tag}");
-    if yes {
-        eprintln!("{after}");
-    }
     Ok(())
 }
 
@@ -99,9 +97,15 @@ async fn remove_manifest(
             "  {referrers} that refer to it, such as signatures, stay until they are deleted themselves"
         );
     }
-    let freed = freed(index, repository, digest);
-    let when = span(registry.grace.0.as_secs());
-    eprintln!("  {} that nothing else uses is free in JetStream within {when} and an hour", amount(freed));
+    match freed(index, repository, digest) {
+        0 => eprintln!("  no space comes back: other manifests use all of it"),
+        freed => eprintln!(
+            "  {} that no other manifest uses is free in JetStream after the grace time of {}, at the next pass of the \
+             collector (each hour)",
+            amount(freed),
+            span(registry.grace.0.as_secs())
+        ),
+    }
     if !yes && !paste::confirm("Delete the manifest?")? {
         bail!("not deleted");
     }
@@ -127,8 +131,7 @@ fn freed(index: &Index, repository: &Repository, digest: &Digest) -> u64 {
         let needed = manifests
             .filter(|(name, _)| (&other, name) != (repository, digest))
             .flat_map(|(name, manifest)| manifest.blobs.iter().cloned().chain([name]).collect::<Vec<_>>());
-        let linked = index.links(&other).into_iter().filter(|_| other != *repository).map(|(blob, _)| blob);
-        for digest in needed.chain(linked) {
+        for digest in needed {
             own.remove(&digest);
         }
     }

@@ -136,10 +136,8 @@ fn print(report: &Report) {
             None => String::new(),
         }
     );
-    say!(
-        "The disk follows minutes later, and not to the byte: nats-server writes a file of 8 MiB anew only when less \
-         than half of it is in use."
-    );
+    say!("The disk follows minutes later, and not to the byte: nats-server writes a file of 8 MiB anew only");
+    say!("when less than half of it is in use.");
 }
 
 fn percent(part: u64, whole: u64) -> String {

@@ -102,6 +102,13 @@ fn print_daemon(session: &Session, status: &Status) {
     let rate =
         (asked > 0).then(|| format!(", answered {:.0} % of reads", cache.hits as f64 * 100.0 / asked as f64));
     say!("  cache      {} of {}{}", amount(cache.bytes), amount(cache.limit), rate.unwrap_or_default());
+    let collected = &status.collected;
+    say!(
+        "  freed      {} in {}{}, since the daemon started",
+        amount(collected.bytes),
+        plural(usize::try_from(collected.passes).unwrap_or(usize::MAX), "pass", "passes"),
+        if collected.failures > 0 { format!(", {} failed", collected.failures) } else { String::new() }
+    );
     if status.audit_dropped > 0 {
         say!("  audit      {} lost: JetStream does not take them", count(status.audit_dropped, "event"));
     }
@@ -112,7 +119,8 @@ fn print_daemon(session: &Session, status: &Status) {
 
 fn print_travel(travel: &travel::Status) {
     if let Some(hub) = &travel.hub {
-        let answered = hub.answered.map_or("not yet".to_owned(), |at| format!("last answered {}", when(at)));
+        let answered =
+            hub.answered.map_or("not asked yet".to_owned(), |at| format!("last answered {}", when(at)));
         let error = hub.error.as_ref().map_or(String::new(), |error| format!("; since then: {error}"));
         say!("  hub        {answered}{error}");
     }
