@@ -15,7 +15,7 @@ async fn program(name: &str, home: &Path) -> Option<Command> {
     let version =
         Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     if version.is_err() {
-        println!("skipped: {name} is not installed");
+        eprintln!("skipped: {name} is not installed");
         return None;
     }
     let logins = home.join("auth.json");
@@ -117,7 +117,7 @@ async fn what_buildah_built_comes_back_as_it_was() {
     let begun = buildah("first", &["from", "scratch"]).await;
     if !begun.status.success() {
         let reason = String::from_utf8_lossy(&begun.stderr);
-        println!("skipped: buildah makes no container here: {}", reason.trim());
+        eprintln!("skipped: buildah makes no container here: {}", reason.trim());
         return;
     }
     let good = async |store: &str, arguments: &[&str]| {

@@ -54,14 +54,14 @@ async fn suite(program: &str, site: &Site, version: &str, results: &Path) -> (Co
 #[tokio::test]
 async fn the_suite_of_the_specification_fails_nothing() {
     let Ok(program) = env::var("OCI_CONFORMANCE") else {
-        println!("skipped: OCI_CONFORMANCE names no program of the distribution specification's suite");
+        eprintln!("skipped: OCI_CONFORMANCE names no program of the distribution specification's suite");
         return;
     };
     let site = Site::start().await;
     for version in ["1.1", "dev"] {
         let results = tempfile::tempdir().unwrap();
         let (counts, text) = suite(&program, &site, version, results.path()).await;
-        println!("conformance {version}: {counts:?}");
+        eprintln!("conformance {version}: {counts:?}");
         assert!(counts.failed == 0 && counts.errors == 0 && counts.skipped <= MOST_SKIPS, "{text}");
         assert!(counts.passed > 500, "{text}");
     }

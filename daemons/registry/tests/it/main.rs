@@ -8,6 +8,7 @@ mod client;
 mod clients;
 mod collect;
 mod conformance;
+mod daemon;
 mod harness;
 mod site;
 mod storage;
