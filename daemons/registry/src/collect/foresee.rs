@@ -69,7 +69,8 @@ impl Contents {
 /// What a pass would do at `now`: the deletions as if the index stayed as it is. Chunks that belong to
 /// nothing are not known to the index.
 pub(super) fn foresee(index: &Index, policy: &Policy, now: Seconds) -> Report {
-    let mut report = Report { dry_run: true, at: now, ..Report::default() };
+    let unreadable = index.unreadable() as u64;
+    let mut report = Report { dry_run: true, at: now, unreadable, ..Report::default() };
     let mut kept: HashSet<Digest> = HashSet::new();
     for repository in index.repositories() {
         let mut contents = Contents::of(index, &repository);
@@ -79,6 +80,9 @@ pub(super) fn foresee(index: &Index, policy: &Policy, now: Seconds) -> Report {
             .collect();
         report.tags += surplus.len() as u64;
         contents.tags.retain(|(tag, _)| !surplus.contains(tag));
+        if unreadable > 0 {
+            continue;
+        }
         for (digest, verdict) in contents.judge_manifests(policy, &repository, now) {
             let idle = contents.manifests.get(&digest).and_then(|record| record.idle);
             if count(&mut report, verdict, idle, now, policy) {
@@ -97,7 +101,7 @@ pub(super) fn foresee(index: &Index, policy: &Policy, now: Seconds) -> Report {
     }
     let uploads = index.uploads();
     let pinned: HashSet<UploadId> = uploads.iter().map(|(id, _)| *id).collect();
-    for (digest, blob) in index.blobs() {
+    for (digest, blob) in index.blobs().into_iter().filter(|_| unreadable == 0) {
         let free = !kept.contains(&digest) && !pinned.contains(&blob.upload);
         if free && (blob.dying || is_over(blob.touched, now, policy.grace)) {
             report.blobs += 1;

@@ -60,10 +60,19 @@ pub(super) async fn pass(
     let mut pass = Pass { storage, policy, now, step, report };
     pass.index().caught_up().await?;
     pass.tags().await?;
-    pass.manifests().await?;
-    pass.links().await?;
-    pass.blobs().await?;
-    pass.stray().await?;
+    pass.report.unreadable = pass.index().unreadable() as u64;
+    if pass.report.unreadable > 0 {
+        tracing::warn!(
+            records = pass.report.unreadable,
+            "{} records are of another version of leafbox: until this node has that version, no blob is collected",
+            pass.report.unreadable
+        );
+    } else {
+        pass.manifests().await?;
+        pass.links().await?;
+        pass.blobs().await?;
+        pass.stray().await?;
+    }
     pass.uploads().await?;
     pass.look_ahead();
     Ok(pass.report)
@@ -78,7 +87,9 @@ pub(super) async fn rehearse(
     let stray = stray(storage, policy, now).await?;
     storage.index().caught_up().await?;
     let mut report = foresee(storage.index(), policy, now);
-    report.stray = stray.len() as u64;
+    if report.unreadable == 0 {
+        report.stray = stray.len() as u64;
+    }
     report.waiting_bytes = later(storage.index(), policy, now).saturating_sub(report.bytes);
     Ok(report)
 }

@@ -38,6 +38,9 @@ pub struct Report {
     pub waiting_bytes: u64,
     /// When the grace time of the first of these ends.
     pub next: Option<Seconds>,
+    /// Records of another version of leafbox, which may rely on anything: while there are some, only
+    /// tags and uploads go.
+    pub unreadable: u64,
     /// What was left alone since somebody came to rely on it meanwhile.
     pub touched: u64,
 }

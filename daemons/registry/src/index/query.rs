@@ -170,6 +170,11 @@ impl Index {
         all.filter(|(_, contents)| contents.exists()).map(|(name, _)| name.clone()).take(limit).collect()
     }
 
+    /// How many records are there that this version of leafbox cannot read.
+    pub fn unreadable(&self) -> usize {
+        self.state().unreadable()
+    }
+
     /// How many records there are.
     pub fn counts(&self) -> Counts {
         let state = self.state();

@@ -95,6 +95,8 @@ pub(super) struct State {
     pub(super) uploads: HashMap<UploadId, Versioned<UploadRecord>>,
     pub(super) tokens: BTreeMap<String, Versioned<TokenRecord>>,
     pub(super) bearer: Option<Versioned<Vec<u8>>>,
+    /// Records of another version of leafbox, by revision. What they rely on is not known.
+    unreadable: HashMap<Key, u64>,
     /// Own deletions that the watch has not delivered yet: what it delivers before them is older.
     gone: HashMap<Key, u64>,
     /// Everything up to here is known, for each bucket.
@@ -144,6 +146,9 @@ impl State {
             .collect();
         stale.into_iter().for_each(|key| self.change(key, 0, None));
         self.gone.retain(|key, revision| key.bucket() != bucket || *revision > snapshot);
+        self.unreadable.retain(|key, revision| {
+            key.bucket() != bucket || *revision > snapshot || seen.contains(revision)
+        });
     }
 
     /// Forgets a bucket: its stream is another one than before.
@@ -208,9 +213,24 @@ impl State {
     }
 
     fn change(&mut self, key: Key, revision: u64, value: Option<&[u8]>) {
+        if !self.unreadable.is_empty() {
+            self.unreadable.remove(&key);
+        }
+        if self.try_change(key.clone(), revision, value).is_err() {
+            self.unreadable.insert(key, revision);
+        }
+    }
+
+    /// Records that are there and cannot be read.
+    pub(super) fn unreadable(&self) -> usize {
+        self.unreadable.len()
+    }
+
+    /// An error says that the record cannot be read; what was known of the key stays.
+    fn try_change(&mut self, key: Key, revision: u64, value: Option<&[u8]>) -> Result<(), ()> {
         match key {
             Key::Blob(digest) => {
-                let Ok(new) = read::<BlobRecord>(&Key::Blob(digest.clone()), revision, value) else { return };
+                let new = read::<BlobRecord>(&Key::Blob(digest.clone()), revision, value)?;
                 if let Some(new) = &new {
                     self.owners.insert(new.upload, digest.clone());
                 }
@@ -222,7 +242,7 @@ impl State {
                 }
             }
             Key::Upload(id) => {
-                let Ok(new) = read::<UploadRecord>(&Key::Upload(id), revision, value) else { return };
+                let new = read::<UploadRecord>(&Key::Upload(id), revision, value)?;
                 if let Some(new) = &new {
                     self.repositories.entry(new.repository.clone()).or_default().uploads += 1;
                 }
@@ -231,7 +251,7 @@ impl State {
                 }
             }
             Key::Token(id) => {
-                let Ok(new) = read(&Key::Token(id.clone()), revision, value) else { return };
+                let new = read(&Key::Token(id.clone()), revision, value)?;
                 match new {
                     Some(new) => drop(self.tokens.insert(id, new)),
                     None => drop(self.tokens.remove(&id)),
@@ -243,16 +263,16 @@ impl State {
             }
             Key::Link(owner, digest) => {
                 let key = Key::Link(owner, digest);
-                let Ok(new) = read::<LinkRecord>(&key, revision, value) else { return };
-                let Key::Link(owner, digest) = key else { return };
+                let new = read::<LinkRecord>(&key, revision, value)?;
+                let Key::Link(owner, digest) = key else { return Ok(()) };
                 let there = new.is_some();
                 let was = self.within(&owner, |contents| replace(&mut contents.links, digest.clone(), new));
                 self.hold(&digest, was.is_some(), there);
             }
             Key::Manifest(owner, digest) => {
                 let key = Key::Manifest(owner, digest);
-                let Ok(new) = read::<ManifestRecord>(&key, revision, value) else { return };
-                let Key::Manifest(owner, digest) = key else { return };
+                let new = read::<ManifestRecord>(&key, revision, value)?;
+                let Key::Manifest(owner, digest) = key else { return Ok(()) };
                 let there = new.is_some();
                 let was = self.within(&owner, |contents| {
                     let subject = new.as_ref().and_then(|new| new.subject.clone());
@@ -264,8 +284,8 @@ impl State {
             }
             Key::Announce(owner, tag) => {
                 let key = Key::Announce(owner, tag);
-                let Ok(new) = read(&key, revision, value) else { return };
-                let Key::Announce(owner, tag) = key else { return };
+                let new = read(&key, revision, value)?;
+                let Key::Announce(owner, tag) = key else { return Ok(()) };
                 self.within(&owner, |contents| match new {
                     Some(new) => drop(contents.announcements.insert(tag, new)),
                     None => drop(contents.announcements.remove(&tag)),
@@ -273,8 +293,8 @@ impl State {
             }
             Key::Tag(owner, tag) => {
                 let key = Key::Tag(owner, tag);
-                let Ok(new) = read::<TagRecord>(&key, revision, value) else { return };
-                let Key::Tag(owner, tag) = key else { return };
+                let new = read::<TagRecord>(&key, revision, value)?;
+                let Key::Tag(owner, tag) = key else { return Ok(()) };
                 let new = new.and_then(|new| self.tagged(&new)).map(Box::new);
                 self.within(&owner, |contents| match new {
                     Some(new) => drop(contents.tags.insert(tag, new)),
@@ -282,6 +302,7 @@ impl State {
                 });
             }
         }
+        Ok(())
     }
 
     /// Changes a repository, which is forgotten when nothing of it is left.

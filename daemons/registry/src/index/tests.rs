@@ -139,3 +139,24 @@ fn what_cannot_be_read_leaves_what_was_known() {
     watched(&mut state, link(1), 2, Some(b"of a newer version"));
     assert_eq!(size(&state, 1), Some(1));
 }
+
+#[test]
+fn a_record_that_cannot_be_read_is_counted_until_it_is_another_or_gone() {
+    let mut state = State::default();
+    watched(&mut state, link(1), 1, Some(&link_of(5)));
+    for (revision, value, expected) in [
+        (2, Some(&b"{\"later\": 1}"[..]), 1),
+        (3, Some(b"{\"later\": 2}"), 1),
+        (4, Some(&link_of(6)), 0),
+        (5, Some(b"[]"), 1),
+        (6, None, 0),
+        (7, Some(b"[]"), 1),
+    ] {
+        watched(&mut state, link(1), revision, value);
+        assert_eq!(state.unreadable(), expected, "{revision}");
+    }
+    state.sweep(Bucket::Records, &HashSet::from([7]), 8);
+    assert_eq!(state.unreadable(), 1);
+    state.sweep(Bucket::Records, &HashSet::new(), 9);
+    assert_eq!(state.unreadable(), 0);
+}

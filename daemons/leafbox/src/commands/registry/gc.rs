@@ -96,6 +96,12 @@ fn print(report: &Report, grace: u64) {
         );
         say!("(`registry.grace` in fleet.toml is {}; --now does not wait)", span(grace));
     }
+    if report.unreadable > 0 {
+        say!(
+            "{} of another version of leafbox: no blob is deleted until this node has that version",
+            count(report.unreadable, "record")
+        );
+    }
     if report.touched > 0 {
         say!("{} left alone, since somebody came to use it meanwhile", report.touched);
     }

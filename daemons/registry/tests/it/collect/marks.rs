@@ -187,3 +187,22 @@ async fn a_look_or_mount_at_a_marked_blob_leaves_the_link_that_was_there() {
     assert_eq!(storage.touch_blob(&team, &digest).await.unwrap(), Some(1_000));
     assert_eq!(read(&storage, &digest).await.unwrap(), content(1, 1_000));
 }
+
+#[tokio::test]
+async fn while_a_record_of_another_version_is_there_no_blob_goes() {
+    let node = Node::start().await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
+    until_only(&storage, 1).await;
+    // It may be of a manifest that mentions the blob.
+    let key = Key::Manifest(team.clone(), crate::harness::sha256(b"a manifest"));
+    let later = serde_json::json!({ "blobs": { "in": "another form" } });
+    let revision = storage.ledger().create(&key, &later).await.unwrap();
+    storage.index().caught_up().await.unwrap();
+    let report = pass(&storage, Policy { stray: 0, ..at_once() }).await;
+    assert!(report.is_empty() && report.unreadable == 1, "{report:?}");
+    assert_eq!(read(&storage, &digest).await.unwrap(), content(1, 1_000));
+    storage.ledger().delete(&key, revision).await.unwrap();
+    assert_eq!(pass(&storage, at_once()).await.blobs, 1);
+}
