@@ -3,6 +3,7 @@
 mod bearer;
 mod limit;
 mod logins;
+mod requests;
 mod tokens;
 
 use std::net::SocketAddr;
