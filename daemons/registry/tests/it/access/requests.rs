@@ -253,6 +253,10 @@ async fn what_clients_change_is_in_the_audit_stream_with_who_and_from_where() {
     for sequence in 1..=stream.info().await.unwrap().state.last_sequence {
         let message = stream.get_raw_message(sequence).await.unwrap();
         let event: Event = serde_json::from_slice(&message.payload).unwrap();
+        // The new token was tried until the daemon knew it.
+        if event.what == What::LoginFailed {
+            continue;
+        }
         assert!(message.subject.starts_with("leafbox.audit.shop-1.registry."), "{}", message.subject);
         assert_eq!((event.who.as_str(), event.peer), ("ci", Some("127.0.0.1".parse().unwrap())));
         let repository = event.repository.unwrap().to_string();
