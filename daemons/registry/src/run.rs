@@ -114,6 +114,7 @@ pub async fn run(
     tasks.spawn(work(parts, service.clone(), shutdown.clone()));
     Server { listener, tls, drain_deadline: DRAIN }.serve(service.router(), shutdown.clone()).await;
     service.finish(DRAIN).await;
+    drop(service);
     answered.cancel();
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
@@ -163,6 +164,8 @@ async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
     sources::count(&metrics, &storage, &travel, &collector);
     let (travels, collects) = (travel.clone(), Arc::clone(&collector));
     service.start(Parts { storage, access, travel, collector, audit });
+    // The publisher ends when nobody is left who could make an event.
+    drop(service);
     tracing::info!("the registry answers on {listen}");
     tokio::join!(travels.serve(shutdown.clone()), collects.run(shutdown), publisher.run(answered));
 }

@@ -2,11 +2,12 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
+use async_nats::jetstream::{self, stream};
 use data_encoding::BASE64;
 use registry::{
     Config, RegistryConnections, RunError,
     access::{Actions, NewToken, mint as mint_token},
-    audit,
+    audit::{self, Event},
 };
 use runtime::{ConnectOptions, Credentials, Pulse, http};
 use settings::{Fleet, Node as NodeToml, Pattern};
@@ -45,6 +46,12 @@ impl Site {
     /// One that need not be ready yet, or whose listener speaks TLS.
     pub(crate) async fn unready(of_node: &str, of_fleet: &str) -> Self {
         let node = Node::start().await;
+        let audit = stream::Config {
+            name: "LEAFBOX_AUDIT".to_owned(),
+            subjects: vec!["leafbox.audit.>".to_owned()],
+            ..stream::Config::default()
+        };
+        jetstream::new(node.client().await).create_stream(audit).await.unwrap();
         let secret = mint(&node).await;
         let mut site = Self {
             node,
@@ -148,9 +155,20 @@ impl Site {
 
     /// Messages in the stream of chunks.
     pub(crate) async fn chunks(&self) -> u64 {
-        let context = async_nats::jetstream::new(self.nats().await);
+        let context = jetstream::new(self.nats().await);
         let mut stream = context.get_stream(registry::records::CHUNKS_STREAM).await.unwrap();
         stream.info().await.unwrap().state.messages
+    }
+
+    /// The audit events so far: what happened, and to what.
+    pub(crate) async fn audited(&self) -> Vec<Event> {
+        let context = jetstream::new(self.nats().await);
+        let stream = context.get_stream("LEAFBOX_AUDIT").await.unwrap();
+        let mut events = Vec::new();
+        for sequence in 1..=stream.cached_info().state.last_sequence {
+            events.push(serde_json::from_slice(&stream.get_raw_message(sequence).await.unwrap().payload).unwrap());
+        }
+        events
     }
 
     /// Polls until no upload is under way, and no chunk is there but of so many blobs.

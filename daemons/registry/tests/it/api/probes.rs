@@ -1,8 +1,11 @@
 //! Routes of this node's own, and what it tells over NATS.
 
-use registry::{Status, status};
+use registry::{Status, audit::What, status};
 
-use crate::{client::Client, site::Site};
+use crate::{
+    client::{Client, sha256},
+    site::Site,
+};
 
 #[tokio::test]
 async fn it_tells_what_it_counted_to_this_machine_only() {
@@ -51,6 +54,32 @@ async fn it_is_alive_before_nats_server_is_there_and_ready_after() {
     site.node.run().await;
     site.until("ready", async |client: &Client| client.get("/readyz").await.status == 200).await;
     client.get("/v2/app/manifests/v1").await.is(200);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_clients_change_is_audited() {
+    let site = Site::start().await;
+    let client = site.client();
+    let digest = client.push_image("app", "v1", b"layer").await;
+    let layer = sha256(b"layer");
+    client.send("POST", &format!("/v2/other/blobs/uploads/?mount={layer}&from=app"), &[], b"").await.is(201);
+    client.delete("/v2/app/manifests/v1").await.is(202);
+    client.delete(&format!("/v2/app/blobs/{layer}")).await.is(202);
+    let expected = [
+        (What::Pushed, "app", Some("v1"), Some(&*digest)),
+        (What::Mounted, "other", None, Some(&*layer)),
+        (What::Deleted, "app", Some("v1"), None),
+        (What::Deleted, "app", None, Some(&*layer)),
+    ];
+    site.until("audited", async |_: &Client| site.audited().await.len() == expected.len()).await;
+    for (event, (what, repository, reference, digest)) in site.audited().await.into_iter().zip(expected) {
+        assert_eq!((event.what, event.who.as_str()), (what, "test"));
+        assert_eq!(event.repository.unwrap().as_str(), repository);
+        assert_eq!(event.reference.as_deref(), reference);
+        assert_eq!(event.digest.map(|digest| digest.to_string()).as_deref(), digest);
+        assert!(event.peer.unwrap().is_loopback());
+    }
     site.stop().await;
 }
 
