@@ -69,13 +69,14 @@ impl Fleet {
                 Role { publish: health_publishes(node, node), ..role.clone() }
             }
             (LEAFBOX_ACCOUNT, REGISTRY_SERVICE) => registry::role_at(role, node, kind),
-            (LEAFBOX_ACCOUNT, LEAF_ROLE) => leafbox_link_at_node(role),
+            (LEAFBOX_ACCOUNT, LEAF_ROLE) => leafbox_link_at_node(role, node),
             _ => role.clone(),
         }
     }
 }
 
-fn leafbox_link_at_node(role: &Role) -> Role {
+/// The link of `leaf` in LEAFBOX, where all that a leaf has to hear is known.
+fn leafbox_link_at_node(role: &Role, leaf: &str) -> Role {
     let mut role = role.clone();
     role.publish_deny.extend(subjects(&[
         format!("$KV.{NODES_BUCKET}.>"),
@@ -83,7 +84,8 @@ fn leafbox_link_at_node(role: &Role) -> Role {
         format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
     ]));
     role.publish_deny.extend(registry::denied_to_links());
-    role.subscribe_deny.extend(registry::unheard_on_links());
+    role.subscribe = subjects(&HEARD_ON_LINKS);
+    role.subscribe.extend(registry::heard_on_link(leaf));
     role
 }
 
@@ -149,6 +151,10 @@ fn health_service() -> Service {
         ..Service::default()
     }
 }
+
+/// What each leaf hears in LEAFBOX: answers, JetStream's own, which services there are, and releases.
+const HEARD_ON_LINKS: [&str; 7] =
+    ["_INBOX.>", "_R_.>", "$JS.>", "$JSC.>", "$SRV.>", "leafbox.node.>", "leafbox.release.>"];
 
 /// What a leaf may ask no other JetStream: a box that was stolen must not take the hub's stores, or
 /// those of other leaves, along. Copies need none of it. When a copy is taken away, its consumer at

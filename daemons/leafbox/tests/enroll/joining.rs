@@ -203,7 +203,17 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
 
     // The link's, as a plain client: it writes nothing, reads nothing, and hears nothing of it.
     let link = client::connect(&hub.node.url(), &keys.join("leaf-LEAFBOX.creds")).await;
-    let mut heard = link.subscribe(">").await.unwrap();
+    let mut heard = Vec::new();
+    for subject in [
+        ">",
+        "leafbox.>",
+        "leafbox.registry.hub.*.*",
+        "leafbox.registry.leaf.*.*",
+        "leafbox.registry.leaf.box-1.>",
+    ] {
+        heard.push(link.subscribe(subject).await.unwrap());
+    }
+    let mut heard = futures::stream::select_all(heard);
     for subject in [bearer, "$JS.hub.API.$KV.leafbox_registry.bearer", "leafbox.registry.chunk.forged"] {
         link.publish(subject, "forged".into()).await.unwrap();
     }
@@ -226,6 +236,7 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
     assert_eq!(own["seq"], 2, "something came between: {own}");
     hubs.publish("leafbox.registry.chunk.upload", "chunk".into()).await.unwrap();
     hubs.publish("leafbox.registry.hub.box-2.resolve", "which?".into()).await.unwrap();
+    hubs.publish("leafbox.registry.leaf.box-2.resolve", "which?".into()).await.unwrap();
     // What it may hear comes last.
     hubs.publish("leafbox.registry.leaf.box-1.end", "end".into()).await.unwrap();
     loop {

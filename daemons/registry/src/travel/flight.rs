@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     error::TravelError,
-    peer::{FLIGHT_UNIT, Peer},
+    peer::{self, FLIGHT_UNIT, Peer},
     protocol::{self, Code, Operation, PATIENCE, Refused, VERSION},
 };
 use crate::{Digest, Repository};
@@ -69,7 +69,7 @@ pub(crate) async fn open(
     digest: &Digest,
     offset: u64,
 ) -> Result<Opened<impl Stream<Item = Result<Bytes, TravelError>> + Send + 'static>, TravelError> {
-    let inbox = peer.client.new_inbox();
+    let inbox = peer::inbox();
     let replies = peer.subscribe(format!("{inbox}.*")).await?;
     let mut flight = Flight {
         peer: Arc::clone(peer),

@@ -73,6 +73,11 @@ impl Contact {
     }
 }
 
+/// Where an answer is to come: nobody guesses it. Those of async-nats count up from one that was heard.
+pub(crate) fn inbox() -> String {
+    format!("_INBOX.{:032x}", rand::random::<u128>())
+}
+
 /// Seconds since 1970.
 pub(crate) fn now() -> Seconds {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
@@ -200,7 +205,7 @@ impl Peer {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<Option<(Head, Bytes)>, TravelError> {
-        let inbox = self.client.new_inbox();
+        let inbox = inbox();
         let mut replies = self.subscribe(inbox.clone()).await?;
         self.publish(operation, inbox, request).await?;
         let mut patience = ANSWER;

@@ -131,6 +131,8 @@ fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
 /// What a leaf's link must not carry into the hub's registry.
 pub(super) fn denied_to_links() -> Vec<Subject> {
     let mut denied: Vec<String> = CAPTURED.map(String::from).into();
+    // Only the hub asks leaves.
+    denied.push("leafbox.registry.leaf.>".into());
     for prefix in ["$JS.API", "$JS.*.API"] {
         denied.extend(CAPTURED[1..].iter().map(|subject| format!("{prefix}.{subject}")));
         for stream in STREAMS {
@@ -145,10 +147,11 @@ pub(super) fn denied_to_links() -> Vec<Subject> {
     subjects(&denied)
 }
 
-/// What a leaf's link must not hear: what only the hub's registry answers or reads.
-pub(super) fn unheard_on_links() -> Vec<Subject> {
-    let mut unheard = CAPTURED.map(String::from).to_vec();
-    unheard.push(format!("{REGISTRY_INBOX}.>"));
-    unheard.push("leafbox.registry.hub.>".into());
-    subjects(&unheard)
+/// What the link of `leaf` hears of the registries, in place of all: a stolen box must not listen to
+/// what others ask the hub, whom it could answer, or answer for other leaves.
+///
+/// No list of denials would do. What the hub listens to by a wildcard, a leaf that may not hear all of
+/// it does not send there either (`loadMsgDenyFilterIfNeeded` in nats-server's client.go).
+pub(super) fn heard_on_link(leaf: &str) -> Vec<Subject> {
+    subjects(&[format!("leafbox.registry.leaf.{leaf}.>"), format!("leafbox.registry.{leaf}.status")])
 }

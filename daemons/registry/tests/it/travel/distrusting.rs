@@ -129,3 +129,48 @@ async fn nonsense_of_the_other_side_is_an_error_and_no_hang() {
     let answer = leaf.get("team/app", &wanted).await;
     assert!(matches!(answer, Err(TravelError::Broken { .. })), "{answer:?}");
 }
+
+/// A regression test: as a list of denials, the rights of a link kept a leaf from asking at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_box_hears_nothing_of_other_leaves_which_still_pull() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let stolen = Site::leaf_named("shop-2", &fleet, Some(hub.leaf_address())).await;
+    let image = hub.push("team/app", "v1", &layers(1, &[100_000])).await;
+    harness::until("its link is up", async || stolen.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    let thief = stolen.client().await;
+    let mut heard = Vec::new();
+    for subject in
+        [">", "leafbox.registry.>", "leafbox.registry.hub.*.*", "leafbox.registry.hub.shop-1.resolve"]
+    {
+        heard.push(thief.subscribe(subject).await.unwrap());
+        heard.push(thief.queue_subscribe(subject, "registry".into()).await.unwrap());
+    }
+    heard.push(thief.subscribe("leafbox.registry.leaf.shop-1.blob").await.unwrap());
+    heard.push(thief.subscribe("leafbox.registry.leaf.*.*").await.unwrap());
+    thief.flush().await.unwrap();
+    let mut heard = futures::stream::select_all(heard);
+
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    leaf.until_has("team/app", &image).await;
+    for _ in 0..50 {
+        assert!(!leaf.fetch("team/app", "v2").await.unwrap(), "every request comes to the hub");
+    }
+    let others = hub.client().await;
+    let end = "leafbox.registry.leaf.shop-2.end";
+    for subject in ["leafbox.registry.leaf.shop-1.blob", "leafbox.registry.chunk.0", "_REGISTRY.answer", end]
+    {
+        others.publish(subject, "of others".into()).await.unwrap();
+    }
+    loop {
+        let message = tokio::time::timeout(harness::DEADLINE, heard.next()).await.unwrap().unwrap();
+        let subject = message.subject.as_str();
+        if subject == end {
+            return;
+        }
+        assert!(!subject.contains("shop-1") && message.payload != "of others", "heard {subject}");
+    }
+}

@@ -15,7 +15,11 @@ use registry::{
 };
 use runtime::Credentials;
 use serde_json::json;
-use settings::{Fleet, Node, NodeRole, travel::link_denies};
+use settings::{
+    Fleet, Node, NodeRole,
+    builtin::{LEAF_ROLE, REGISTRY_INBOX},
+    travel::link_denies,
+};
 use supervisor::{Addresses, Launch, LogSink, NatsServer, testing::nats_server_binary};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -23,10 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{self, DEADLINE, content, push, sha256};
 
-/// A fleet of one hub node and one leaf.
+const LEAF: &str = "shop-1";
+
+/// A fleet of three hub nodes, of which the first runs, and two leaves.
 pub(crate) fn fleet(registry: &str) -> Fleet {
     let text = format!(
-        "name = \"shops\"\nnodes = {{ hub = [\"hub-1\"], leaves = [\"shop-1\"] }}\n[registry]\n{registry}\n"
+        "name = \"shops\"\nnodes = {{ hub = [\"hub-1\", \"hub-2\", \"hub-3\"], leaves = [\"{LEAF}\", \"shop-2\"] }}\n[registry]\n{registry}\n"
     );
     toml::from_str(&text).unwrap()
 }
@@ -63,8 +69,12 @@ impl Site {
 
     /// A leaf whose uplink leads to an address; without one it has none.
     pub(crate) async fn leaf(fleet: &Fleet, uplink: Option<SocketAddr>) -> Self {
+        Self::leaf_named(LEAF, fleet, uplink).await
+    }
+
+    pub(crate) async fn leaf_named(name: &str, fleet: &Fleet, uplink: Option<SocketAddr>) -> Self {
         let uplink = uplink.map(|uplink| format!("uplink.urls = [\"nats-leaf://{uplink}\"]"));
-        Self::start(fleet, &format!("name = \"shop-1\"\n{}", uplink.unwrap_or_default())).await
+        Self::start(fleet, &format!("name = \"{name}\"\n{}", uplink.unwrap_or_default())).await
     }
 
     async fn start(fleet: &Fleet, node: &str) -> Self {
@@ -114,11 +124,14 @@ impl Site {
         let mut config = format!(
             "server_name: \"{}\"\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:-1\"\n\
              jetstream {{ store_dir: \"{folder}/jetstream\", domain: \"{}\", sync_interval: always }}\n\
-             accounts {{ LEAFBOX {{ jetstream: enabled, users: [{{ user: test, password: test }}] }} }}\n\
-             leafnodes {{\n",
+             accounts {{ LEAFBOX {{ jetstream: enabled, users: [\n\
+             {{ user: test, password: test }}\n{}{}] }} }}\nleafnodes {{\n",
             self.node.name,
             port(self.bound.client),
             settings::travel::domain(&self.node),
+            self.user("registry", self.node.name.as_str()),
+            // One for each leaf, since each has a key of its own.
+            self.user(LEAF_ROLE, LEAF) + &self.user(LEAF_ROLE, "shop-2"),
         );
         if self.node.role == NodeRole::Hub {
             config.push_str(&format!("listen: \"127.0.0.1:{}\"\n", port(self.bound.leaf)));
@@ -129,8 +142,9 @@ impl Site {
             let address = url.to_string();
             let address = address.rsplit('/').next().unwrap();
             config.push_str(&format!(
-                "reconnect: 1\nremotes: [{{ url: \"nats-leaf://test:test@{address}\", account: LEAFBOX, ignore_discovered_servers: true, \
+                "reconnect: \"1s\"\nremotes: [{{ url: \"nats-leaf://{LEAF_ROLE}-{}:test@{address}\", account: LEAFBOX, ignore_discovered_servers: true, \
                  deny_imports: {}, deny_exports: {} }}]\n",
+                self.node.name,
                 list(&denies.imports),
                 list(&denies.exports),
             ));
@@ -139,8 +153,32 @@ impl Site {
         config
     }
 
+    /// A user with the rights of a role, as `leafbox` signs it for a node.
+    fn user(&self, role: &str, node: &str) -> String {
+        let account = self.fleet.all_accounts().remove("LEAFBOX").unwrap();
+        let (name, declared) = account.all_roles().remove_entry(role).unwrap();
+        let of_node =
+            self.fleet.role_at_node(&"LEAFBOX".parse().unwrap(), &name, &declared, &node.parse().unwrap());
+        let mut rights = json!({
+            "publish": { "allow": of_node.publish, "deny": of_node.publish_deny },
+            "subscribe": { "allow": of_node.subscribe, "deny": of_node.subscribe_deny },
+        });
+        if let Some(responses) = of_node.responses {
+            let expires = format!("{}s", responses.expires.0.as_secs());
+            rights["allow_responses"] = json!({ "max": responses.max, "expires": expires });
+        }
+        let user = if role == LEAF_ROLE { format!("{role}-{node}") } else { role.to_owned() };
+        format!("{{ user: {user}, password: test, permissions: {rights} }}\n")
+    }
+
+    /// A client that may do everything.
     pub(crate) async fn client(&self) -> Client {
-        let client = async_nats::ConnectOptions::with_user_and_password("test".into(), "test".into())
+        self.client_of("test", "_INBOX").await
+    }
+
+    async fn client_of(&self, user: &str, inbox: &str) -> Client {
+        let client = async_nats::ConnectOptions::with_user_and_password(user.into(), "test".into())
+            .custom_inbox_prefix(inbox)
             .retry_on_initial_connect()
             .reconnect_delay_callback(|_| std::time::Duration::from_millis(50))
             .connect(self.bound.client.unwrap().to_string())
@@ -161,18 +199,20 @@ impl Site {
     }
 
     async fn daemon(&self, node: &Node) -> Running {
-        let connections = ChunkConnections { write: self.client().await, read: vec![self.client().await] };
+        let client = async || self.client_of("registry", REGISTRY_INBOX).await;
+        let connections = ChunkConnections { write: client().await, read: vec![client().await] };
         let chunks = ChunkStore::open(connections, Budget::default());
         let announce = match self.node.role {
             NodeRole::Leaf => self.fleet.registry.travel.up.clone(),
             NodeRole::Hub => Vec::new(),
         };
-        let backend = Backend { client: self.client().await, chunks, cache: Cache::none() };
+        let backend = Backend { client: client().await, chunks, cache: Cache::none() };
         let opening = Storage::open(backend, Policy { announce, ..Policy::default() });
         let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
         let credentials = Credentials::in_directory(self.folder.path().join("keys"));
         let config = Config::new(node, &self.fleet, credentials);
-        let travel = Travel::new(storage.clone(), self.client().await, config).unwrap();
+        let client = self.client_of("registry", "_INBOX").await;
+        let travel = Travel::new(storage.clone(), client, config).unwrap();
         let shutdown = CancellationToken::new();
         let (served, stop) = (travel.clone(), shutdown.clone());
         let serving = tokio::spawn(async move { served.serve(stop).await });
