@@ -166,7 +166,9 @@ impl Site {
         let stream = context.get_stream("LEAFBOX_AUDIT").await.unwrap();
         let mut events = Vec::new();
         for sequence in 1..=stream.cached_info().state.last_sequence {
-            events.push(serde_json::from_slice(&stream.get_raw_message(sequence).await.unwrap().payload).unwrap());
+            events.push(
+                serde_json::from_slice(&stream.get_raw_message(sequence).await.unwrap().payload).unwrap(),
+            );
         }
         events
     }
