@@ -239,6 +239,7 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
     hubs.publish("leafbox.registry.leaf.box-2.resolve", "which?".into()).await.unwrap();
     // What it may hear comes last.
     hubs.publish("leafbox.registry.leaf.box-1.end", "end".into()).await.unwrap();
+    hubs.flush().await.unwrap();
     loop {
         let message = tokio::time::timeout(DEADLINE, heard.next()).await.unwrap().unwrap();
         let subject = message.subject.as_str();
