@@ -1,9 +1,9 @@
 //! A cached blob being read.
 
 use std::{
-    collections::VecDeque,
     fs::File,
-    io,
+    io::{self, IoSliceMut},
+    num::NonZeroU64,
     ops::Range,
     os::unix::fs::FileExt,
     path::Path,
@@ -13,16 +13,20 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use rustix::{
+    fs::{Advice, fadvise},
+    io::{ReadWriteFlags, preadv2},
+};
 use tokio::task::spawn_blocking;
 
-use crate::chunks::Pool;
+use crate::chunks::{Buffer, Pool};
 
 /// Bytes that one read gives: few enough to stay in the processor's cache until they are sent.
 const READ: usize = 256 << 10;
 /// The same when memory is short.
 const SMALL_READ: usize = 32 << 10;
-/// Reads under way ahead of the consumer.
-const AHEAD: usize = 2;
+/// What the kernel is told to read ahead when it had to read at all.
+const READ_AHEAD: u64 = 4 << 20;
 /// How exact the time of the last use is on disk.
 const USED: Duration = Duration::from_secs(60);
 
@@ -32,6 +36,25 @@ pub struct Cached {
     file: Arc<File>,
     size: u64,
     memory: Pool,
+}
+
+enum Piece {
+    Counted(Buffer),
+    Small(Vec<u8>),
+}
+
+impl Piece {
+    fn fill(&mut self) -> &mut [u8] {
+        match self {
+            Self::Counted(buffer) => buffer.fill(),
+            Self::Small(bytes) => bytes,
+        }
+    }
+}
+
+/// Reads as much as the kernel has in memory. None of it where the file system cannot tell.
+fn read_in_memory(file: &File, into: &mut [u8], at: u64) -> usize {
+    preadv2(file, &mut [IoSliceMut::new(into)], at, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
 impl Cached {
@@ -53,41 +76,44 @@ impl Cached {
     /// The bytes of `range`, cut to the blob. After an error, which the file's disk caused, the stream
     /// ends: the chunks have the rest.
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static {
-        let (cached, end) = (self.clone(), range.end.min(self.size));
-        let (mut at, mut under_way) = (range.start, VecDeque::with_capacity(AHEAD));
-        futures::stream::unfold((), move |()| {
-            // Only what starts a read is done here; the future awaits no borrow of this closure.
-            while under_way.len() < AHEAD && at < end {
-                let (read, length) = cached.start(at, end);
-                at += length;
-                under_way.push_back(read);
+        let range = range.start..range.end.min(self.size);
+        futures::stream::try_unfold((self.clone(), range), |(cached, mut range)| async move {
+            if range.is_empty() {
+                return Ok(None);
             }
-            let next = under_way.pop_front();
-            async move { Some((next?.await.unwrap_or_else(|stopped| Err(stopped.into())), ())) }
+            let bytes = cached.next(range.clone()).await?;
+            range.start += bytes.len() as u64;
+            Ok(Some((bytes, (cached, range))))
         })
         .boxed()
     }
 
-    /// Reads what comes at `at`, and tells how much that is.
-    fn start(&self, at: u64, end: u64) -> (tokio::task::JoinHandle<io::Result<Bytes>>, u64) {
-        let left = usize::try_from(end - at).unwrap_or(usize::MAX);
-        let buffer = self.memory.try_buffer(READ.min(left));
-        let length = if buffer.is_some() { READ } else { SMALL_READ }.min(left);
-        let file = Arc::clone(&self.file);
-        let read = spawn_blocking(move || match buffer {
-            Some(mut buffer) => {
-                file.read_exact_at(buffer.fill(length), at)?;
-                Ok(buffer.freeze())
-            }
-            None => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, at)?;
-                Ok(bytes.into())
-            }
-        });
-        (read, length as u64)
+    /// What comes first in a range.
+    async fn next(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let mut piece = match self.memory.try_buffer(READ.min(left)) {
+            Some(buffer) => Piece::Counted(buffer),
+            None => Piece::Small(vec![0; SMALL_READ.min(left)]),
+        };
+        // What the kernel has in memory costs no change of threads, which takes longer than the copy.
+        let found = read_in_memory(&self.file, piece.fill(), range.start);
+        if found < piece.fill().len() {
+            let (file, at) = (Arc::clone(&self.file), range.start + found as u64);
+            let read = spawn_blocking(move || {
+                file.read_exact_at(&mut piece.fill()[found..], at)?;
+                // The next ones are read while this one is sent.
+                let _ = fadvise(&file, at, NonZeroU64::new(READ_AHEAD), Advice::WillNeed);
+                io::Result::Ok(piece)
+            });
+            piece = read.await.unwrap_or_else(|stopped| Err(stopped.into()))?;
+        }
+        Ok(match piece {
+            Piece::Counted(buffer) => buffer.freeze(),
+            Piece::Small(bytes) => bytes.into(),
+        })
     }
 
+    /// The time of modification is that of the last use.
     pub(super) fn mark_used(&self, now: SystemTime) {
         let marked = self.file.metadata().and_then(|metadata| metadata.modified());
         let recent = marked.is_ok_and(|at| now.duration_since(at).is_ok_and(|since| since < USED));

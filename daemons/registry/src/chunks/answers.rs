@@ -105,12 +105,11 @@ pub(super) fn chunk(message: Message, upload: UploadId, sequence: u64, size: u64
             return Answer::Later(error);
         }
     }
-    let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name));
-    let found = header("Nats-Sequence").and_then(|value| value.as_str().parse::<u64>().ok());
-    let subject = super::store::subject(upload);
-    // The stream was deleted and made again: the sequence belongs to somebody else.
-    if header("Nats-Subject").is_none_or(|value| value.as_str() != subject) {
-        return Answer::Failed(gone());
+    let found = message.headers.as_ref().and_then(|headers| headers.get("Nats-Sequence"));
+    let found = found.and_then(|value| value.as_str().parse::<u64>().ok());
+    // The next one that the upload has.
+    if found.is_some_and(|found| found > sequence) {
+        return Answer::Doubtful(gone());
     }
     if found != Some(sequence) || message.payload.len() as u64 != size {
         let detail = format!(

@@ -14,12 +14,16 @@ const DEFAULT_BYTES: usize = 32 << 20;
 pub struct Budget {
     pub(super) writing: Pool,
     pub(super) reading: Pool,
+    /// Of the readers' half, what consumers may hold as whole chunks. What they hold cannot be taken
+    /// back, so the rest is left for those that go on.
+    pub(super) held: Pool,
 }
 
 impl Budget {
     /// A budget of this many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self { writing: Pool::new(bytes / 2), reading: Pool::new(bytes - bytes / 2) }
+        let reading = bytes - bytes / 2;
+        Self { writing: Pool::new(bytes / 2), reading: Pool::new(reading), held: Pool::new(reading / 2) }
     }
 
     /// Waits for `bytes` of the readers' half, for what is read by other ways than

@@ -33,8 +33,9 @@ pub struct Permit {
 /// A chunk in the making, which counts against its pool until it, or the
 /// [`Bytes`](bytes::Bytes) made of it, is dropped.
 pub struct Buffer {
+    /// As long as the buffer, so that none of it is cleared before each use.
     bytes: Vec<u8>,
-    limit: usize,
+    filled: usize,
     permit: Permit,
 }
 
@@ -87,19 +88,15 @@ impl Pool {
     }
 
     fn buffer_with(&self, limit: usize, permit: Permit) -> Buffer {
-        let spare = self.0.spare().pop().filter(|bytes| bytes.capacity() >= limit);
-        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(limit));
-        Buffer { bytes, limit, permit }
+        let spare = self.0.spare().pop().filter(|bytes| bytes.len() >= limit);
+        let mut bytes = spare.unwrap_or_else(|| vec![0; limit]);
+        bytes.truncate(limit);
+        Buffer { bytes, filled: 0, permit }
     }
 
     /// Somebody waits for bytes that others hold.
     pub fn pressed(&self) -> bool {
         self.0.waiting.load(Ordering::Relaxed) > 0
-    }
-
-    /// More than half of it is free.
-    pub fn roomy(&self) -> bool {
-        self.free() > self.0.bytes / 2
     }
 
     /// Bytes that nobody holds.
@@ -152,50 +149,49 @@ impl Drop for Permit {
 impl Buffer {
     /// How many more bytes it takes.
     pub fn room(&self) -> usize {
-        self.limit.saturating_sub(self.bytes.len())
+        self.bytes.len() - self.filled
     }
 
     /// Bytes in it.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.filled
     }
 
     /// It has no bytes.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.filled == 0
     }
 
-    /// Adds bytes, of which there must be no more than it has room for.
-    pub fn extend(&mut self, bytes: &[u8]) {
-        debug_assert!(bytes.len() <= self.room());
-        self.bytes.extend_from_slice(bytes);
+    /// Adds bytes as far as it has room, and tells how many.
+    pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        let fits = bytes.len().min(self.room());
+        self.bytes[self.filled..][..fits].copy_from_slice(&bytes[..fits]);
+        self.filled += fits;
+        fits
     }
 
-    /// Adds `length` zeros, of which there must be no more than it has room for, to be written over.
-    pub fn fill(&mut self, length: usize) -> &mut [u8] {
-        debug_assert!(length <= self.room());
-        let start = self.bytes.len();
-        self.bytes.resize(start + length, 0);
-        &mut self.bytes[start..]
+    /// All of it, to be written over: it counts as filled.
+    pub fn fill(&mut self) -> &mut [u8] {
+        self.filled = self.bytes.len();
+        &mut self.bytes
     }
 
     /// What it holds, without a copy.
     pub fn freeze(mut self) -> bytes::Bytes {
-        self.permit.shrink(self.bytes.len());
+        self.permit.shrink(self.filled);
         bytes::Bytes::from_owner(self)
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.filled]
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
+        let bytes = std::mem::take(&mut self.bytes);
         let mut spare = self.permit.shared.spare();
         if spare.len() < SPARE_BUFFERS {
             spare.push(bytes);
@@ -211,7 +207,7 @@ mod tests {
     async fn what_is_dropped_is_free_again_and_the_first_to_wait_is_served_first() {
         let pool = Pool::new(100);
         let first = pool.acquire(60).await;
-        assert!(pool.try_acquire(60).is_none() && !pool.pressed() && !pool.roomy());
+        assert!(pool.try_acquire(60).is_none() && !pool.pressed());
         let mut large = Box::pin(pool.acquire(100));
         assert!(futures::poll!(&mut large).is_pending());
         assert!(pool.pressed());

@@ -11,14 +11,11 @@ use serde_json::json;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Chunk, ChunkError, ChunkStore, Permit, Pool, Runs, answers, store};
+use super::{Budget, Chunk, ChunkError, ChunkStore, Permit, Pool, Runs, answers, line::Line, store};
 use crate::UploadId;
 
 /// Chunks that are asked for ahead of the consumer, when the budget has room.
-const AHEAD: usize = 8;
-/// What a chunk takes in memory while it arrives, by its size: the client receives into a buffer that
-/// it doubles, so that up to as much again hangs on it.
-const ROOM: usize = 2;
+const AHEAD: usize = 16;
 /// The pieces in which a chunk is handed over when memory is short. They are copies, so that a consumer
 /// that stops holds no whole chunk.
 const PIECE: usize = 64 << 10;
@@ -35,7 +32,8 @@ pub(super) fn read(
 ) -> impl Stream<Item = Item> + Send + Unpin + 'static {
     let (sender, mut receiver) = mpsc::channel(1);
     let range = range.start..range.end.min(runs.bytes());
-    let reader = Reader { store, runs, upload, range, asked: VecDeque::new(), sender };
+    let line = store.read_line().clone();
+    let reader = Reader { store, line, runs, upload, range, asked: VecDeque::new(), sender };
     let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
     futures::stream::poll_fn(move |context| {
         let _ended_with_the_stream = &task;
@@ -45,6 +43,9 @@ pub(super) fn read(
 
 struct Reader {
     store: ChunkStore,
+    /// One connection for all: chunks that are read out of order cost nats-server a second look at their
+    /// block, which it decrypts as a whole.
+    line: Line,
     runs: Runs,
     upload: UploadId,
     /// What is not handed over yet.
@@ -60,13 +61,13 @@ struct Asked {
     permit: Permit,
 }
 
-/// Bytes that count against the budget until their last reader drops them.
-struct Counted {
+/// A chunk that counts against the budget until its last reader drops it.
+struct Held {
     bytes: Bytes,
-    _permit: Permit,
+    _permits: [Permit; 2],
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -100,7 +101,7 @@ impl Reader {
         let mut from = self.range.start + asked;
         while self.asked.len() < AHEAD {
             let Some((chunk, size)) = self.chunk_at(from) else { return };
-            let room = size.saturating_mul(ROOM);
+            let room = size;
             let permit = if self.asked.is_empty() {
                 self.store.budget().reading.acquire(room).await
             } else {
@@ -127,8 +128,10 @@ impl Reader {
     }
 
     fn get(&self, chunk: Chunk, size: usize) -> BoxFuture<'static, Result<Bytes, ChunkError>> {
-        let (line, upload) = (self.store.read_line().clone(), self.upload);
-        let request = json!({ "seq": chunk.sequence }).to_string();
+        let (line, upload) = (self.line.clone(), self.upload);
+        // The next one of the upload from there on, which is this one. Asked by sequence alone,
+        // nats-server takes two chunks a block for a scan backwards, and decrypts the block for each.
+        let request = json!({ "seq": chunk.sequence, "next_by_subj": store::subject(upload) }).to_string();
         async move {
             let judge = |message| answers::chunk(message, upload, chunk.sequence, size as u64);
             line.ask(answers::READ, store::get_subject(), request.into(), judge).await
@@ -138,20 +141,21 @@ impl Reader {
 
     /// `None` when nobody listens any more.
     async fn hand_over(&mut self, mut bytes: Bytes, permit: Permit) -> Option<()> {
-        let pool = self.store.budget().reading.clone();
+        let Budget { reading, held, .. } = self.store.budget().clone();
         let mut permit = Some(permit);
         while !bytes.is_empty() {
-            let Some(slot) = taken(&self.sender, &pool).await? else {
+            let Some(slot) = taken(&self.sender, &reading).await? else {
                 // Left lying. What is dropped here is asked for again once the consumer wants more.
                 self.asked.clear();
                 drop((bytes, permit));
                 drop(self.sender.reserve().await.ok()?);
                 return Some(());
             };
-            let whole = if pool.roomy() { permit.take() } else { None };
+            let room = bytes.len();
+            let whole = held.try_acquire(room).and_then(|held| Some([permit.take()?, held]));
             let piece = match whole {
-                Some(permit) => {
-                    Bytes::from_owner(Counted { bytes: std::mem::take(&mut bytes), _permit: permit })
+                Some(permits) => {
+                    Bytes::from_owner(Held { bytes: std::mem::take(&mut bytes), _permits: permits })
                 }
                 None => Bytes::copy_from_slice(&bytes.split_to(bytes.len().min(PIECE))),
             };

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, future::ready, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::FutureExt;
 use tokio::{
     task::{JoinHandle, spawn_blocking},
@@ -159,7 +159,7 @@ impl Writer {
             Filling::Small(small) => {
                 let small = std::mem::take(small);
                 // What is acknowledged meanwhile gives its room back by itself.
-                let mut buffer = self.store.budget().writing.buffer(size).await;
+                let mut buffer = self.store.budget().writing.buffer(size.max(small.len())).await;
                 buffer.extend(&small);
                 self.since = Instant::now();
                 self.filling = Filling::Chunk(buffer);
@@ -167,8 +167,8 @@ impl Writer {
             }
             Filling::Chunk(buffer) => buffer,
         };
-        let fits = bytes.len().min(buffer.room());
-        buffer.extend(&bytes.split_to(fits));
+        let taken = buffer.extend(bytes);
+        bytes.advance(taken);
         if buffer.room() == 0 {
             self.send_filled().await?;
         }
