@@ -6,11 +6,10 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use health::{Applied, Config};
 use runtime::{
-    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, confine,
+    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, address, confine,
     confine::{Capability, Reach},
-    connect, exit, http, logging, notify, reachable, shutdown,
+    connect, exit, http, logging, notify, shutdown,
 };
-use serde::Deserialize;
 use settings::{ByteSize, Settings, Sources};
 
 /// Tells whether this node is well: GET /healthz, GET /readyz, and a heartbeat to the fleet.
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded.settings,
         Err(problems) => return complain(&problems.into(), exit::BAD_CONFIG),
     };
-    confine::drop_privileges(low_port(&settings));
+    confine::drop_privileges(&Capability::to_listen(settings.node.health.listen.address()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.context("the async runtime could not be started").and_then(|it| it.block_on(run(&settings)))
     {
@@ -80,53 +79,25 @@ async fn run(settings: &Settings) -> Result<()> {
     .await?;
     let config = Config::new(settings, bound.monitoring);
     let (pulse, limit) = (config.pulse.clone(), config.heartbeat + Duration::from_secs(30));
-    let watchdog = notify::watchdog(move || pulse.is_fresh(limit), shutdown.clone());
     tracing::info!("listening on {}", listener.local_addr()?);
-    notify::ready();
-    let stopping = shutdown.clone();
-    let telling = tokio::spawn(async move {
-        stopping.cancelled().await;
-        notify::stopping();
-    });
-    health::run(config, listener, nats, shutdown.clone()).await?;
-    shutdown.cancel();
-    telling.await?;
-    if let Some(watchdog) = watchdog {
-        watchdog.await?;
-    }
-    Ok(())
-}
-
-/// What it takes to listen where node.toml says.
-fn low_port(settings: &Settings) -> &'static [Capability] {
-    match settings.node.health.listen.address() {
-        Some(address) if (1..1024).contains(&address.port()) => &[Capability::BindLowPorts],
-        _ => &[],
-    }
+    let serve = health::run(config, listener, nats, shutdown.clone());
+    Ok(notify::around(move || pulse.is_fresh(limit), &shutdown, serve).await?)
 }
 
 /// Where nats-server listens.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Bound {
     client: SocketAddr,
     monitoring: SocketAddr,
 }
 
 impl Bound {
-    /// As declared, or as written to `run/addresses.json` where the system chose a port.
     fn of(settings: &Settings) -> Result<Self> {
         let nats = &settings.node.nats;
         let declared = nats.client.address().zip(nats.monitoring.address());
         let (client, monitoring) =
             declared.context("`nats.client` and `nats.monitoring` must not be \"off\" for this daemon")?;
-        if client.port() != 0 && monitoring.port() != 0 {
-            return Ok(Self { client: reachable(client), monitoring: reachable(monitoring) });
-        }
-        let path = settings.data_dir().join("run/addresses.json");
-        let text = std::fs::read(&path)
-            .with_context(|| format!("{} cannot be read: is the node running?", path.display()))?;
-        let bound: Self = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not understood: restart the node", path.display()))?;
-        Ok(Self { client: reachable(bound.client), monitoring: reachable(bound.monitoring) })
+        let bound = |declared, listener| address::bound(declared, &settings.data_dir(), listener);
+        Ok(Self { client: bound(client, "client")?, monitoring: bound(monitoring, "monitoring")? })
     }
 }

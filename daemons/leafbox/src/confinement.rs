@@ -89,12 +89,7 @@ fn reach(session: &Session) -> Reach {
 
 fn low_ports(settings: &Settings) -> Vec<Capability> {
     let declared = Setup::keys_of(&Addresses::used(settings));
-    let is_low = |address: &std::net::SocketAddr| (1..1024).contains(&address.port());
-    if declared.iter().any(|(address, _)| is_low(address)) {
-        vec![Capability::BindLowPorts]
-    } else {
-        Vec::new()
-    }
+    Capability::to_listen(declared.iter().map(|(address, _)| *address))
 }
 
 /// Whether a path, or the folder that it would be made in, is this user's.

@@ -13,11 +13,10 @@ use axum::http::Uri;
 use clap::Parser;
 use registry::{Config, RegistryConnections, SERVICE};
 use runtime::{
-    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, confine,
+    ConnectOptions, Credentials, Disk, LocalTls, LogFormat, address, confine,
     confine::{Capability, Reach},
-    exit, from_loopback, http, logging, notify, reachable, shutdown,
+    exit, from_loopback, http, logging, notify, shutdown,
 };
-use serde::Deserialize;
 use settings::{ByteSize, Settings, Sources};
 
 /// How long the daemon may take to get round to what is due.
@@ -42,7 +41,7 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded.settings,
         Err(problems) => return complain(&problems.into(), exit::BAD_CONFIG),
     };
-    confine::drop_privileges(low_port(&settings));
+    confine::drop_privileges(&Capability::to_listen(settings.node.registry.listen.address()));
     // Before there is a second thread: the limits hold for those that come after.
     let prepared = match Prepared::of(&settings) {
         Ok(prepared) => prepared,
@@ -115,21 +114,9 @@ async fn run(prepared: Prepared) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let connections = RegistryConnections::open(&nats).await?;
     let pulse = config.pulse.clone();
-    let watchdog = notify::watchdog(move || pulse.is_fresh(STUCK), shutdown.clone());
     tracing::info!("listening on {}", listener.local_addr()?);
-    notify::ready();
-    let stopping = shutdown.clone();
-    let telling = tokio::spawn(async move {
-        stopping.cancelled().await;
-        notify::stopping();
-    });
-    registry::run(config, listener, connections, shutdown.clone()).await?;
-    shutdown.cancel();
-    telling.await?;
-    if let Some(watchdog) = watchdog {
-        watchdog.await?;
-    }
-    Ok(())
+    let serve = registry::run(config, listener, connections, shutdown.clone());
+    Ok(notify::around(move || pulse.is_fresh(STUCK), &shutdown, serve).await?)
 }
 
 /// What it takes to find other registries by their names, and to trust and reach them.
@@ -164,30 +151,9 @@ fn bind(listen: SocketAddr) -> Result<TcpListener> {
     Ok(listener.into_std()?)
 }
 
-/// What it takes to listen where node.toml says.
-fn low_port(settings: &Settings) -> &'static [Capability] {
-    match settings.node.registry.listen.address() {
-        Some(address) if (1..1024).contains(&address.port()) => &[Capability::BindLowPorts],
-        _ => &[],
-    }
-}
-
-/// Where nats-server takes clients: as declared, or as written to `run/addresses.json` where the
-/// system chose the port.
+/// Where nats-server takes clients.
 fn client_address(settings: &Settings) -> Result<SocketAddr> {
-    #[derive(Deserialize)]
-    struct Bound {
-        client: SocketAddr,
-    }
     let declared = settings.node.nats.client.address();
     let declared = declared.context("`nats.client` must not be \"off\" for this daemon")?;
-    if declared.port() != 0 {
-        return Ok(reachable(declared));
-    }
-    let path = settings.data_dir().join("run/addresses.json");
-    let text = fs::read(&path)
-        .with_context(|| format!("{} cannot be read: is the node running?", path.display()))?;
-    let bound: Bound = serde_json::from_slice(&text)
-        .with_context(|| format!("{} is not understood: restart the node", path.display()))?;
-    Ok(reachable(bound.client))
+    Ok(address::bound(declared, &settings.data_dir(), "client")?)
 }

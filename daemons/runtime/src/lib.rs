@@ -24,7 +24,7 @@ pub mod shutdown;
 mod stall;
 pub mod whole_file;
 
-pub use address::{from_loopback, reachable};
+pub use address::{AddressError, from_loopback, reachable};
 pub use backoff::Backoff;
 pub use connect::{ConnectError, ConnectOptions, connect};
 pub use credentials::{CredentialError, Credentials};

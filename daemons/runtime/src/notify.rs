@@ -1,6 +1,6 @@
 //! What systemd is told: ready, stopping, alive. Without systemd each of these does nothing.
 
-use std::time::Duration;
+use std::{future::Future, pin::pin, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::{
@@ -48,6 +48,35 @@ pub fn is_listening() -> bool {
 /// watchdog.
 pub fn watchdog_limit() -> Option<Duration> {
     sd_notify::watchdog_enabled()
+}
+
+/// Tells systemd of a service from its start to its end: that it is ready, that it lives for as long as
+/// `is_alive` says so, and that it is stopping once `shutdown` is cancelled or `serve` has ended. Gives
+/// what `serve` gave, with `shutdown` cancelled.
+pub async fn around<T>(
+    is_alive: impl Fn() -> bool + Send + 'static,
+    shutdown: &CancellationToken,
+    serve: impl Future<Output = T>,
+) -> T {
+    let watchdog = watchdog(is_alive, shutdown.clone());
+    ready();
+    let mut serve = pin!(serve);
+    let ended = tokio::select! {
+        ended = &mut serve => Some(ended),
+        () = shutdown.cancelled() => None,
+    };
+    stopping();
+    let ended = match ended {
+        Some(ended) => ended,
+        None => serve.await,
+    };
+    shutdown.cancel();
+    if let Some(watchdog) = watchdog
+        && let Err(error) = watchdog.await
+    {
+        tracing::error!("what tells systemd's watchdog failed: {error}");
+    }
+    ended
 }
 
 /// Tells systemd's watchdog that the service lives, for as long as `alive` says so, until

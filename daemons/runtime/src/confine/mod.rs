@@ -12,6 +12,8 @@
 mod capabilities;
 mod reach;
 
+use std::net::SocketAddr;
+
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     stat::{Mode, umask},
@@ -27,6 +29,14 @@ pub enum Capability {
     BindLowPorts,
     /// To use the files of others, as root.
     OthersFiles,
+}
+
+impl Capability {
+    /// What it takes to listen on these addresses.
+    pub fn to_listen(on: impl IntoIterator<Item = SocketAddr>) -> Vec<Self> {
+        let any_is_low = on.into_iter().any(|address| (1..1024).contains(&address.port()));
+        if any_is_low { vec![Self::BindLowPorts] } else { Vec::new() }
+    }
 }
 
 /// Gives up what no daemon needs: new privileges by exec, all capabilities but those in `keep`,

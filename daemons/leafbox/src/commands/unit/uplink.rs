@@ -25,13 +25,6 @@ async fn watch(session: Session) -> Result<()> {
     let shutdown = runtime::shutdown::token().context("cannot listen for signals")?;
     let pulse = Pulse::new();
     let alive = pulse.clone();
-    let watchdog = notify::watchdog(move || alive.is_fresh(LONGEST_ROUND), shutdown.clone());
-    notify::ready();
-    let ended = uplink::watch(Arc::new(session), pulse, shutdown.clone()).await;
-    notify::stopping();
-    shutdown.cancel();
-    if let Some(watchdog) = watchdog {
-        watchdog.await?;
-    }
-    ended
+    let watch = uplink::watch(Arc::new(session), pulse, shutdown.clone());
+    notify::around(move || alive.is_fresh(LONGEST_ROUND), &shutdown, watch).await
 }
