@@ -1,0 +1,7 @@
+//! NATS subjects as Server-Sent Events, and the web console on top of them.
+
+mod caller;
+mod role;
+
+pub use caller::{Caller, SessionId};
+pub use role::Role;
