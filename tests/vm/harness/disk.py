@@ -83,16 +83,17 @@ def read_log(path):
     writes, flushed = [], 0
     size = path.stat().st_size
     with open(path, "rb") as log:
-        magic, _version, _entries, sector_size = struct.unpack("<QQQI", log.read(28))
+        magic, _version, entries, sector_size = struct.unpack("<QQQI", log.read(28))
         if magic != 0x6A736677736872 or sector_size != SECTOR:
             raise ValueError(f"{path} is no log of writes")
         # The count in the superblock is written now and then only: the entries say where they end.
-        offset = SECTOR
+        offset, found = SECTOR, 0
         while offset + SECTOR <= size:
             sector, count, flags, _length = struct.unpack("<QQQQ", os.pread(log.fileno(), 32, offset))
             if count == 0 and flags == 0:
                 break
             offset += SECTOR
+            found += 1
             if flags & flush:
                 flushed = len(writes)
             if flags & discard or count == 0:
@@ -103,6 +104,8 @@ def read_log(path):
             offset += count * SECTOR
             if flags & fua:
                 flushed = len(writes)
+    if found < entries:
+        raise ValueError(f"{path} has {entries} entries, of which only the first {found} can be read")
     return writes, flushed
 
 
