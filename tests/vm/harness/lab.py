@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
-from . import console, disk, host, image, operator, qemu, seed
+from . import console, disk, host, image, node, operator, qemu, seed
 
 ADDRESSES = {"hub": "10.77.0.1/24", "leaf": "10.77.0.2/24"}
 
@@ -52,7 +52,7 @@ class Lab:
     def offline_seed(self):
         """What that leaf is made of."""
         contents = seed.enrolled_beforehand(seed.node("leaf", self.binaries), "leaf", self.operator)
-        return contents.put("/root/till.creds", self.operator.service("SHOP", "till-1").read_bytes(), 0o600)
+        return contents.put(node.TILL, self.operator.service("SHOP", "till-1").read_bytes(), 0o600)
 
     def hub_and_fresh_leaf(self):
         """A hub that runs, and a leaf at its first boot, with a cable between them."""
@@ -72,9 +72,9 @@ class Lab:
             name = str(path.relative_to(self.operator.folder))
             if path.is_file() and (name.startswith("data/keys/") or name.startswith("data/jwts/")
                                    or name in ("fleet.toml", "node.toml")):
-                hub.put(f"/root/operator/{name}", path.read_bytes(), 0o600)
+                hub.put(f"{seed.OWN}/operator/{name}", path.read_bytes(), 0o600)
                 for folder in list(pathlib.Path(name).parents)[:-1]:
-                    hub.folder(f"/root/operator/{folder}", 0o700)
+                    hub.folder(f"{seed.OWN}/operator/{folder}", 0o700)
         leaf = seed.card(seed.node("leaf", self.binaries), ADDRESSES["leaf"])
         leaf.put("/etc/hosts", f"127.0.0.1 localhost\n{ADDRESSES['hub'].split('/')[0]} {operator.HUB}\n")
         leaf.put("/etc/ssl/certs/ca-certificates.crt", certificates["ca.crt"])

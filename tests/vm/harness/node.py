@@ -2,8 +2,12 @@
 
 import json
 
+from .seed import OWN
+
 UNITS = ["leafbox-nats", "leafbox-apply", "leafbox-uplink", "leafbox-health", "leafbox-registry"]
 READY_SECONDS = 180
+LOGIN = f"{OWN}/images.login"
+TILL = f"{OWN}/till.creds"
 LEAFBOX = "export LEAFBOX_CONFIG=/etc/leafbox/node.toml; "
 
 
@@ -24,12 +28,12 @@ def properties(machine, unit, *names):
 def may_push(machine, repositories="vm/*"):
     """Mints a token of the registry, and leaves it where `leafimages` reads it."""
     machine.sh(LEAFBOX + "set -o pipefail; umask 077; leafbox registry token add vm --push --pull --expires 1d "
-               f"--repo '{repositories}' | sed 's/^/vm:/' >/root/images.login", 120)
+               f"--repo '{repositories}' | sed 's/^/vm:/' >{LOGIN}", 120)
 
 
 def start_images(machine, told):
     """Pushes images in the background, for as long as the machine runs."""
-    machine.sh("setsid leafimages --login /root/images.login vm/app push --told "
+    machine.sh(f"setsid leafimages --login {LOGIN} vm/app push --told "
                f"{told} >/run/images.err 2>&1 </dev/null &")
 
 
@@ -38,13 +42,13 @@ def images(machine, numbers):
     return json.loads(machine.sh(f"leafimages vm/app verify {' '.join(map(str, numbers))}", 300))
 
 
-def load(machine, subject, creds="/root/till.creds", **options):
+def load(machine, subject, creds=TILL, **options):
     """Publishes to `subject.<number>` until it is done; returns what the client found out."""
     words = " ".join(f"--{name} {value}" for name, value in options.items())
     return json.loads(machine.sh(f"leafnats --creds {creds} load {subject} {words}", 300))
 
 
-def start_load(machine, subject, creds="/root/till.creds", **options):
+def start_load(machine, subject, creds=TILL, **options):
     """Publishes in the background; `end_load` ends it."""
     words = " ".join(f"--{name} {value}" for name, value in ({"told": f"/run/{subject}.acked"} | options).items())
     machine.sh(f"rm -f /run/{subject}.stop; setsid leafnats --creds {creds} load {subject} --stop /run/{subject}.stop "

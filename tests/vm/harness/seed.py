@@ -14,6 +14,8 @@ from . import host
 RENDERED = host.ROOT / "tests" / "rendered"
 CLIENTS = host.ROOT / "tests" / "vm" / "guest"
 KEYS = "var/lib/leafbox-keys"
+# What is the test's own in a machine, and no part of a node. It survives a reboot.
+OWN = "/var/lib/leafbox-test"
 
 
 class Seed:
@@ -53,7 +55,7 @@ class Seed:
 
 def node(role, binaries):
     """The seed of a node as it leaves the workshop: no key, no credential, no JWT."""
-    seed = Seed()
+    seed = Seed().folder(OWN, 0o700)
     for name, path in binaries.items():
         seed.put(f"/usr/bin/{name}", path.read_bytes(), 0o755)
     for client in ("leafnats", "leafimages"):

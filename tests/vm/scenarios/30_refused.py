@@ -3,6 +3,7 @@
 from harness import node
 
 KEYS = "/var/lib/leafbox-keys"
+WORLD = f"{node.OWN}/world"
 
 
 def run(lab, check):
@@ -23,39 +24,39 @@ def run(lab, check):
 def wrong_key(leaf, check):
     """nats-server would offer empty stores in place of those that it cannot read."""
     leaf.sh("systemctl stop leafbox.target 'leafbox-*.service'", 120)
-    before = leaf.sh(f"cp -a {KEYS}/nats/jetstream.key /root/jetstream.key; "
+    before = leaf.sh(f"cp -a {KEYS}/nats/jetstream.key {node.OWN}/jetstream.key; "
                      f"head -c 32 /dev/urandom | base64 >{KEYS}/nats/jetstream.key; {digest()}")
     text = refused(leaf, "leafbox-nats")
     check.ok("jetstream" in text.lower() and "key" in text, "a wrong JetStream key is refused", text)
     check.figure("refusal of a wrong key", last_line(text))
     check.equal(leaf.sh(digest()), before, "and no file of the store was touched")
-    leaf.sh(f"systemctl stop leafbox-nats; mv /root/jetstream.key {KEYS}/nats/jetstream.key")
+    leaf.sh(f"systemctl stop leafbox-nats; mv {node.OWN}/jetstream.key {KEYS}/nats/jetstream.key")
 
 
 def readable_credential(leaf, check):
     """A credential that others can read: refused where leafbox itself opens it. systemd hands out
     copies, so under systemd it is the files in the data directory of `leafbox run` that count."""
-    leaf.sh(f"install -d -m 700 /root/world/data/keys; cp {KEYS}/nats/* /root/world/data/keys/; "
-            "chmod 644 /root/world/data/keys/jetstream.key; cp /etc/leafbox/*.toml /root/world/; "
-            "cp -r /var/lib/leafbox/jwts /root/world/data/; sed -i 's|^data = .*|data = \"data\"|' /root/world/node.toml")
-    code, text = leaf.run("cd /root/world && LEAFBOX_NATS_SERVER=/usr/bin/nats-server timeout 60 "
+    leaf.sh(f"install -d -m 700 {WORLD}/data/keys; cp {KEYS}/nats/* {WORLD}/data/keys/; "
+            f"chmod 644 {WORLD}/data/keys/jetstream.key; cp /etc/leafbox/*.toml {WORLD}/; "
+            f"cp -r /var/lib/leafbox/jwts {WORLD}/data/; sed -i 's|^data = .*|data = \"data\"|' {WORLD}/node.toml")
+    code, text = leaf.run(f"cd {WORLD} && LEAFBOX_NATS_SERVER=/usr/bin/nats-server timeout 60 "
                           "leafbox --config node.toml run 2>&1")
     check.ok(code not in (0, 124) and "chmod 600" in text and "jetstream.key" in text,
              "a world-readable key is refused with the command that mends it", f"exit {code}: {text[-500:]}")
-    leaf.sh("rm -r /root/world")
+    leaf.sh(f"rm -r {WORLD}")
 
 
 def missing_credential(leaf, check):
     """Without its key the store must not be opened at all."""
-    leaf.sh(f"systemctl stop leafbox-nats; mv {KEYS}/nats/jetstream.key /root/")
+    leaf.sh(f"systemctl stop leafbox-nats; mv {KEYS}/nats/jetstream.key {node.OWN}/")
     text = refused(leaf, "leafbox-nats")
     check.ok("jetstream.key" in text, "a missing credential is named", text)
-    leaf.sh(f"systemctl stop leafbox-nats; mv /root/jetstream.key {KEYS}/nats/")
+    leaf.sh(f"systemctl stop leafbox-nats; mv {node.OWN}/jetstream.key {KEYS}/nats/")
 
 
 def bad_option(leaf, check):
     """A mistake in node.toml does not go away by itself: leafbox's own units are not restarted for it."""
-    leaf.sh("cp /etc/leafbox/node.toml /root/; sed -i 's/^role = .*/role = \"leaff\"/' /etc/leafbox/node.toml")
+    leaf.sh(f"cp /etc/leafbox/node.toml {node.OWN}/; sed -i 's/^role = .*/role = \"leaff\"/' /etc/leafbox/node.toml")
     code, text = leaf.run(node.LEAFBOX + "leafbox check 2>&1")
     check.equal(code, 2, "`leafbox check` of a bad option exits with 2")
     check.ok("role" in text and "leaff" in text, "and names key and value", text)
@@ -68,7 +69,7 @@ def bad_option(leaf, check):
     check.ok("leaff" in text, "and its journal says the mistake", text)
     text = refused(leaf, "leafbox-nats")
     check.ok("leaff" in text, "so does leafbox-nats", text)
-    leaf.sh("systemctl stop 'leafbox-*.service'; mv /root/node.toml /etc/leafbox/node.toml; "
+    leaf.sh(f"systemctl stop 'leafbox-*.service'; mv {node.OWN}/node.toml /etc/leafbox/node.toml; "
             "systemctl reset-failed 'leafbox-*'; systemctl start leafbox.target", 180)
 
 

@@ -54,7 +54,7 @@ def run(lab, check):
     check.figure("power loss: stored beyond the acknowledged", len(found) - len(kept))
     result = node.load(leaf, "orders.after", count=5)
     check.equal(len(result["acknowledged"]), 5, "and the leaf serves")
-    code, text = leaf.run("leafimages --login /root/images.login vm/after push --count 1 2>&1")
+    code, text = leaf.run(f"leafimages --login {node.LOGIN} vm/after push --count 1 2>&1")
     check.ok(code == 0, "and takes an image, with the token from before", text)
 
 

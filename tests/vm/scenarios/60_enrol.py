@@ -26,7 +26,7 @@ def run(lab, check):
     check.ok(True, "the answer is pasted into the console, and the units start by themselves")
     sealed(leaf, check)
 
-    leaf.put("/root/till.creds", lab.operator.service("SHOP", "till-1").read_bytes(), 0o600)
+    leaf.put(node.TILL, lab.operator.service("SHOP", "till-1").read_bytes(), 0o600)
     result = node.load(leaf, "orders.first", count=3)
     check.equal(len(result["acknowledged"]), 3, "three orders are acknowledged by the leaf")
     node.arrived(hub, "orders.first", 3)
@@ -54,8 +54,8 @@ def requested(leaf, check):
 
 def approve(hub, request):
     """The operator, at the hub, whose server takes the new accounts at once."""
-    hub.put("/root/operator/request", request)
-    return hub.sh("cd /root/operator && leafbox --config node.toml enroll approve request --yes "
+    hub.put(f"{node.OWN}/operator/request", request)
+    return hub.sh(f"cd {node.OWN}/operator && leafbox --config node.toml enroll approve request --yes "
                   "--output answer >approve.log 2>&1 || { cat approve.log; exit 1; }; cat answer", 180)
 
 
