@@ -84,6 +84,25 @@ pub(crate) fn range(registry: &Registry, blob: &Blob, count: u64) -> Result<f64>
     Ok(median(&mut times))
 }
 
+/// Waits until leafbox's registry has flushed the blob into its cache.
+pub(crate) fn until_cached(registry: &Registry, blob: &Blob) -> Result<()> {
+    const HITS: &str = "leafbox_registry_cache_hits_total ";
+    let mut client = Client::connect(registry.address)?;
+    let mut hits = || -> Result<u64> {
+        get_blob(&mut client, REPOSITORY, &blob.digest, Some((0, 0)))?;
+        let (_, metrics) = client.ask(&Request { method: "GET", path: "/metrics", headers: &[], body: &[] })?;
+        let metrics = String::from_utf8(metrics)?;
+        let hits = metrics.lines().find_map(|line| line.strip_prefix(HITS));
+        hits.and_then(|hits| hits.parse().ok()).with_context(|| format!("{} tells no {HITS}", registry.name))
+    };
+    let (before, since) = (hits()?, Instant::now());
+    while hits()? == before {
+        ensure!(since.elapsed().as_secs() < 60, "{} does not cache a blob that was read twice", registry.name);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// Seconds of `skopeo copy` of a layout into the registry, and out of it again.
 pub(crate) fn skopeo(registry: &Registry, layout: &Path, round: usize, to: &Path) -> Result<(f64, f64)> {
     let image = format!("docker://{}/bench/image:{round}", registry.address);

@@ -10,6 +10,7 @@
 
 mod admission;
 mod cached;
+mod doorkeeper;
 mod index;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{Algorithm, Digest, chunks::Pool};
 
 pub use admission::Admission;
 pub use cached::Cached;
+use doorkeeper::Doorkeeper;
 pub use index::CacheUse;
 use index::Index;
 
@@ -41,6 +43,7 @@ pub struct Cache(Option<Arc<Shared>>);
 struct Shared {
     folder: PathBuf,
     index: Mutex<Index>,
+    doorkeeper: Mutex<Doorkeeper>,
     memory: Pool,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -62,6 +65,7 @@ impl Cache {
             Ok(index) => Self(Some(Arc::new(Shared {
                 folder: folder.to_owned(),
                 index: Mutex::new(index),
+                doorkeeper: Mutex::default(),
                 memory: Pool::new(READ_MEMORY),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
@@ -118,6 +122,13 @@ impl Cache {
         let counter = if found.is_some() { &shared.hits } else { &shared.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
+    }
+
+    /// Whether the blob is read often enough to be worth its place: it was read before, not long ago.
+    /// Every call counts as a read.
+    pub fn is_hot(&self, digest: &Digest) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        shared.doorkeeper.lock().unwrap_or_else(PoisonError::into_inner).knows(digest)
     }
 
     /// A place for a blob of `size` bytes, which whoever reads all of it from the chunks fills. `None`

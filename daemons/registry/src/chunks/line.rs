@@ -209,12 +209,12 @@ impl Line {
         Ok(())
     }
 
-    fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
     /// What differs between one connection and the next.
-    fn session(&self) -> (String, u64) {
+    pub(super) fn session(&self) -> (String, u64) {
         let info = self.client.server_info();
         (info.server_id, info.client_id)
     }

@@ -4,13 +4,16 @@
 //! asks for chunks by their sequence, a few ahead of its consumer. One [`Budget`] bounds the memory of
 //! them all. Nothing here knows what a blob is: the records do.
 //!
-//! Deliberately absent: consumers (a read of any range is a few direct gets), several streams (one
+//! Long reads are sent by a consumer, and go on with single gets when it falters.
+//!
+//! Deliberately absent: several streams (one
 //! limit and one purge for all), and deduplication by message id (a chunk that is stored twice is
 //! harmless, since [`Runs`] list what was acknowledged).
 
 mod answers;
 mod budget;
 mod error;
+mod flow;
 mod hasher;
 mod line;
 mod pool;

@@ -11,11 +11,15 @@ use serde_json::json;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Budget, Chunk, ChunkError, ChunkStore, Permit, Pool, Runs, answers, line::Line, store};
+use super::{
+    Budget, Chunk, ChunkError, ChunkStore, Permit, Pool, Runs, answers, flow::Flow, line::Line, store,
+};
 use crate::UploadId;
 
 /// Chunks that are asked for ahead of the consumer, when the budget has room.
 const AHEAD: usize = 16;
+/// Chunks of a read that is worth a consumer, which takes about as long to make as to read one.
+const LONG: usize = 8;
 /// The pieces in which a chunk is handed over when memory is short. They are copies, so that a consumer
 /// that stops holds no whole chunk.
 const PIECE: usize = 64 << 10;
@@ -33,7 +37,7 @@ pub(super) fn read(
     let (sender, mut receiver) = mpsc::channel(1);
     let range = range.start..range.end.min(runs.bytes());
     let line = store.read_line().clone();
-    let reader = Reader { store, line, runs, upload, range, asked: VecDeque::new(), sender };
+    let reader = Reader { store, line, runs, upload, range, asked: VecDeque::new(), flow: None, sender };
     let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
     futures::stream::poll_fn(move |context| {
         let _ended_with_the_stream = &task;
@@ -52,13 +56,24 @@ struct Reader {
     range: Range<u64>,
     /// Chunks that follow what is handed over, in order.
     asked: VecDeque<Asked>,
+    /// What sends the chunks of `asked` that come by themselves.
+    flow: Option<Flow>,
     sender: mpsc::Sender<Item>,
 }
 
 struct Asked {
     chunk: Chunk,
-    bytes: BoxFuture<'static, Result<Bytes, ChunkError>>,
+    size: usize,
+    bytes: Coming,
     permit: Permit,
+}
+
+/// How a chunk comes.
+enum Coming {
+    /// As the answer to a direct get.
+    Answer(BoxFuture<'static, Result<Bytes, ChunkError>>),
+    /// By the flow, as its next one.
+    Flow,
 }
 
 /// A chunk that counts against the budget until its last reader drops it.
@@ -75,10 +90,24 @@ impl AsRef<[u8]> for Held {
 
 impl Reader {
     async fn run(mut self) {
+        if self.is_long() && self.store.flows().may_open(&self.line) {
+            let first = self.chunk_at(self.range.start).map_or(0, |(chunk, _)| chunk.sequence);
+            self.flow = Flow::open(self.store.flows(), &self.line, self.upload, first).await;
+        }
         while !self.range.is_empty() {
             self.ask_ahead().await;
-            let Some(Asked { chunk, bytes, permit }) = self.asked.pop_front() else { return };
-            let bytes = match bytes.await {
+            let Some(Asked { chunk, size, bytes, permit }) = self.asked.pop_front() else { return };
+            let bytes = match bytes {
+                Coming::Answer(answer) => answer.await,
+                Coming::Flow => match self.flowed(chunk, size).await {
+                    Some(bytes) => Ok(bytes),
+                    None => {
+                        self.stop_flow();
+                        continue;
+                    }
+                },
+            };
+            let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     // Nobody listens when the client went away.
@@ -95,26 +124,57 @@ impl Reader {
         }
     }
 
+    fn is_long(&self) -> bool {
+        self.runs.chunks(self.range.clone()).nth(LONG - 1).is_some()
+    }
+
+    async fn flowed(&mut self, chunk: Chunk, size: usize) -> Option<Bytes> {
+        self.flow.as_mut()?.next(chunk.sequence, size as u64).await
+    }
+
+    /// What was asked for and is not here is asked for again, one by one.
+    fn stop_flow(&mut self) {
+        self.asked.clear();
+        self.flow = None;
+    }
+
     /// Asks for the next chunk, waiting for room, and for more where there is room.
     async fn ask_ahead(&mut self) {
+        // A flow is asked for several at once.
+        if self.flow.is_some() && self.asked.len() > AHEAD / 2 {
+            return;
+        }
         let asked: u64 = self.asked.iter().map(|asked| asked.chunk.take).sum();
         let mut from = self.range.start + asked;
+        let mut flowing = 0;
         while self.asked.len() < AHEAD {
-            let Some((chunk, size)) = self.chunk_at(from) else { return };
-            let room = size;
+            let Some((chunk, size)) = self.chunk_at(from) else { break };
             let permit = if self.asked.is_empty() {
-                self.store.budget().reading.acquire(room).await
+                self.store.budget().reading.acquire(size).await
             } else {
-                let Some(permit) = self.store.budget().reading.try_acquire(room) else { return };
+                let Some(permit) = self.store.budget().reading.try_acquire(size) else { break };
                 permit
             };
             from += chunk.take;
-            let mut bytes = self.get(chunk, size);
-            // Polled once, which hands the request to the connection.
-            if let Some(result) = (&mut bytes).now_or_never() {
-                bytes = std::future::ready(result).boxed();
-            }
-            self.asked.push_back(Asked { chunk, bytes, permit });
+            let bytes = if self.flow.is_some() {
+                flowing += 1;
+                Coming::Flow
+            } else {
+                let mut answer = self.get(chunk, size);
+                // Polled once, which hands the request to the connection.
+                if let Some(result) = (&mut answer).now_or_never() {
+                    answer = std::future::ready(result).boxed();
+                }
+                Coming::Answer(answer)
+            };
+            self.asked.push_back(Asked { chunk, size, bytes, permit });
+        }
+        if let Some(flow) = &self.flow
+            && flowing > 0
+            && !flow.ask(flowing).await
+        {
+            // The first one that does not come ends it.
+            tracing::debug!("chunks cannot be asked for at the moment");
         }
     }
 
@@ -146,7 +206,7 @@ impl Reader {
         while !bytes.is_empty() {
             let Some(slot) = taken(&self.sender, &reading).await? else {
                 // Left lying. What is dropped here is asked for again once the consumer wants more.
-                self.asked.clear();
+                self.stop_flow();
                 drop((bytes, permit));
                 drop(self.sender.reserve().await.ok()?);
                 return Some(());

@@ -19,6 +19,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Budget, ChunkError, Runs, Writer, Written, answers,
+    flow::Flows,
     line::{Answer, Line, Progress},
     reader,
 };
@@ -54,6 +55,7 @@ pub struct ChunkStore {
     read: Arc<[Line]>,
     turn: Arc<AtomicUsize>,
     budget: Budget,
+    flows: Flows,
 }
 
 /// How much the stream holds.
@@ -86,7 +88,7 @@ impl ChunkStore {
         let read: Vec<_> =
             connections.read.into_iter().map(|client| Line::new(client, progress.clone())).collect();
         let read = if read.is_empty() { vec![write.clone()] } else { read };
-        Self { write, read: read.into(), turn: Arc::default(), budget }
+        Self { write, read: read.into(), turn: Arc::default(), budget, flows: Flows::default() }
     }
 
     /// Stores chunks of an upload, which begins or goes on.
@@ -162,6 +164,10 @@ impl ChunkStore {
 
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    pub(super) fn flows(&self) -> &Flows {
+        &self.flows
     }
 
     pub(super) fn write_line(&self) -> &Line {

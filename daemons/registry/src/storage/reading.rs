@@ -46,8 +46,8 @@ impl Stream for BlobStream {
 }
 
 impl Storage {
-    /// The bytes `range` of a blob, whichever repositories have it. A read of the whole blob puts it
-    /// into the cache, verified.
+    /// The bytes `range` of a blob, whichever repositories have it. The second read of the
+    /// whole blob puts it into the cache, verified.
     pub async fn read(&self, digest: &Digest, range: Range<u64>) -> Result<BlobStream, StorageError> {
         if let Some(cached) = self.cache().get(digest) {
             check(&range, cached.size())?;
@@ -59,7 +59,8 @@ impl Storage {
         let is_whole = range == (0..blob.size);
         let length = range.end - range.start;
         let chunks = self.chunks_of(digest, &blob, range);
-        let admission = if is_whole { self.cache().admit(digest, blob.size) } else { None };
+        let is_hot = is_whole && self.cache().is_hot(digest);
+        let admission = if is_hot { self.cache().admit(digest, blob.size) } else { None };
         let bytes = match admission {
             Some(admission) => into_cache(chunks, admission, length).boxed(),
             None => chunks,

@@ -113,7 +113,7 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     let layer = noise(2_500_000, 1);
     client.push_image("app", "v1", &layer).await;
     let blob = format!("/v2/app/blobs/{}", sha256(&layer));
-    // A whole read fills the cache on disk, which the second one is answered from.
+    // The second whole read fills the cache on disk, which those after it are answered from.
     until("cached", async || {
         assert_eq!(client.get(&blob).await.is(200).body, layer);
         client.get("/metrics").await.text().contains("\nleafbox_registry_cache_hits_total 1\n")

@@ -93,6 +93,10 @@ fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
     let mut publish: Vec<String> = CAPTURED.map(String::from).into();
     publish.push("$JS.API.INFO".into());
     publish.push(api("STREAM.PURGE", REGISTRY_BLOBS));
+    // Long reads of chunks.
+    for request in ["CREATE", "MSG.NEXT", "DELETE"] {
+        publish.push(api(&format!("CONSUMER.{request}"), REGISTRY_BLOBS) + ".*");
+    }
     for stream in STREAMS {
         publish.push(api("STREAM.INFO", stream));
         publish.push(api("DIRECT.GET", stream));

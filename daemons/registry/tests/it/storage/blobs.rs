@@ -117,15 +117,18 @@ async fn what_was_relied_on_long_ago_is_touched_and_what_was_just_now_is_not() {
 }
 
 #[tokio::test]
-async fn a_whole_read_fills_the_cache_which_then_answers_without_nats_server() {
+async fn a_second_read_fills_the_cache_which_then_answers_without_nats_server() {
     let mut node = Node::start().await;
     let cache = Cache::open(&node.folder.path().join("cache"), 10 << 20);
     let storage = node.storage_with(Policy::default(), cache).await;
     let bytes = content(5, 1_500_000);
     let digest = push(&storage, &repository("a"), &bytes).await.unwrap();
-    let first = storage.read(&digest, 0..1_500_000).await.unwrap();
-    assert!(!first.is_cached());
-    assert_eq!((first.length(), collect(first).await.unwrap()), (1_500_000, bytes.clone()));
+    for read in ["first", "second"] {
+        assert_eq!(storage.cache().usage().bytes, 0, "before the {read}");
+        let stream = storage.read(&digest, 0..1_500_000).await.unwrap();
+        assert!(!stream.is_cached());
+        assert_eq!((stream.length(), collect(stream).await.unwrap()), (1_500_000, bytes.clone()));
+    }
     until("cached", async || storage.cache().get(&digest).is_some()).await;
     node.kill().await;
     for range in [0..1_500_000, 17..1_000_000] {
