@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod flows;
 mod sharing;
 mod transfers;
 
