@@ -1,4 +1,4 @@
-//! `leafbox.registry.<node>.status`: what this registry has under way, for `leafbox registry status`.
+//! `leafbox.registry.status.<node>`: what this registry has under way, for `leafbox registry status`.
 
 use async_nats::service::Request;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub struct CacheStatus {
 
 /// The subject that a node answers.
 pub fn subject(node: &str) -> String {
-    format!("leafbox.registry.{node}.status")
+    format!("leafbox.registry.status.{node}")
 }
 
 pub(crate) async fn answer(service: &Service, node: &str, request: Request) {

@@ -64,21 +64,30 @@ fn the_registry_key_of_a_node_asks_and_answers_as_that_node_alone() {
             panic!("without a scope")
         };
         let of = |allowed: &[String]| -> Vec<String> {
-            let travel = ["leafbox.registry.hub.", "leafbox.registry.leaf.", "leafbox.audit."];
-            let is_travel = |subject: &&String| travel.iter().any(|prefix| subject.starts_with(prefix));
-            allowed.iter().filter(is_travel).cloned().collect()
+            let own = |subject: &&String| {
+                !subject.starts_with("leafbox.registry.chunk") && subject.starts_with("leafbox.")
+            };
+            allowed.iter().filter(own).cloned().collect()
         };
         (of(&scope.template.publish.allow), of(&scope.template.subscribe.allow))
     };
     let texts = |subjects: &[&str]| subjects.iter().map(ToString::to_string).collect::<Vec<_>>();
     let leafs = (
-        texts(&["leafbox.audit.van-1.registry.>", "leafbox.registry.hub.van-1.>"]),
-        texts(&["leafbox.registry.leaf.van-1.>"]),
+        texts(&[
+            "leafbox.audit.van-1.registry.>",
+            "leafbox.registry.status.van-1",
+            "leafbox.registry.hub.van-1.>",
+        ]),
+        texts(&["leafbox.registry.status.van-1", "leafbox.registry.leaf.van-1.>"]),
     );
     assert_eq!(travels(&leaf), leafs);
     let hubs = (
-        texts(&["leafbox.audit.hub-1.registry.>", "leafbox.registry.leaf.*.>"]),
-        texts(&["leafbox.registry.hub.>"]),
+        texts(&[
+            "leafbox.audit.hub-1.registry.>",
+            "leafbox.registry.status.hub-1",
+            "leafbox.registry.leaf.*.>",
+        ]),
+        texts(&["leafbox.registry.status.hub-1", "leafbox.registry.hub.>"]),
     );
     assert_eq!(travels(&hub), hubs);
 }

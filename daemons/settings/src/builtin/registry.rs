@@ -111,9 +111,9 @@ fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
     }
     publish.push("$JS.FC.>".into());
     publish.push(format!("leafbox.audit.{node}.registry.>"));
-    publish.push(format!("leafbox.registry.{node}.status"));
+    publish.push(format!("leafbox.registry.status.{node}"));
     let mut subscribe: Vec<String> = vec!["_INBOX.>".into(), format!("{REGISTRY_INBOX}.>"), "$SRV.>".into()];
-    subscribe.push(format!("leafbox.registry.{node}.status"));
+    subscribe.push(format!("leafbox.registry.status.{node}"));
     if kind != Some(NodeRole::Hub) {
         publish.push(format!("leafbox.registry.hub.{leaf}.>"));
         subscribe.push(format!("leafbox.registry.leaf.{leaf}.>"));
@@ -157,5 +157,26 @@ pub(super) fn denied_to_links() -> Vec<Subject> {
 /// No list of denials would do. What the hub listens to by a wildcard, a leaf that may not hear all of
 /// it does not send there either (`loadMsgDenyFilterIfNeeded` in nats-server's client.go).
 pub(super) fn heard_on_link(leaf: &str) -> Vec<Subject> {
-    subjects(&[format!("leafbox.registry.leaf.{leaf}.>"), format!("leafbox.registry.{leaf}.status")])
+    subjects(&[format!("leafbox.registry.leaf.{leaf}.>"), format!("leafbox.registry.status.{leaf}")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A regression test: the subject of the status of a node named `leaf`, `chunk` or `hub` was also
+    /// one of the others.
+    #[test]
+    fn no_name_of_a_node_makes_two_subjects_one() {
+        for node in ["leaf", "chunk", "hub", "status"] {
+            for kind in [NodeRole::Leaf, NodeRole::Hub] {
+                let heard = role(node, node, Some(kind)).subscribe;
+                let mut all: Vec<&str> = heard.iter().map(Subject::as_str).chain(CAPTURED).collect();
+                while let Some(one) = all.pop() {
+                    let one = subjects(&[one]).remove(0);
+                    assert!(all.iter().all(|other| !one.overlaps(other)), "{one} of {node}");
+                }
+            }
+        }
+    }
 }
