@@ -146,7 +146,7 @@ fn a_token_lets_in_until_it_is_revoked() {
 
     let arguments = ["registry", "token", "add", "ci", "--repo", "team/*", "--push", "--expires", "90d"];
     let added = place.run(&arguments);
-    added.says(0, &["may push in team/*", &format!("docker login -u ci {address}")]);
+    added.says(0, &["may pull push in team/*", &format!("docker login -u ci {address}")]);
     let secret = added.stdout.trim();
     assert!(secret.starts_with("lbr_") && !added.stderr.contains(secret), "the secret is all of stdout");
     assert_eq!((may(secret), may("lbr_else")), (200, 401));
@@ -155,7 +155,14 @@ fn a_token_lets_in_until_it_is_revoked() {
     let listed = place.run(&["registry", "token", "list"]).expect(0);
     assert!(listed.contains("team/*") && listed.contains(" days)"), "{listed}");
     let rows = place.run(&["registry", "token", "list", "--json"]).json(0);
-    assert_eq!((&rows[0]["push"], &rows[0]["pull"]), (&json!(true), &json!(false)));
+    // A regression test: docker asks with HEAD before it pushes, and was refused.
+    assert_eq!((&rows[0]["push"], &rows[0]["pull"]), (&json!(true), &json!(true)));
+    let head = |secret: &str| {
+        let login = BASE64.encode(format!("ci:{secret}").as_bytes());
+        let path = format!("/v2/team/app/blobs/sha256:{}", "0".repeat(64));
+        http(address, "HEAD", &path, &format!("Authorization: Basic {login}\r\n"), b"").0
+    };
+    assert_eq!(head(secret), 404);
     assert!(rows[0].get("hash").is_none(), "{rows}");
 
     place.run(&["registry", "token", "revoke", "ci"]).expect(0);

@@ -114,7 +114,8 @@ pub struct CopyImage {
 pub enum Token {
     /// Make a token: prints its secret once on stdout, and how to log in with it on stderr
     ///
-    /// Without --pull, --push or --delete it may pull.
+    /// Without --pull, --push or --delete it may pull. Who may push may pull as well: docker and others
+    /// ask what is there before they send it.
     Add {
         /// What it is called: the user name of `docker login`
         name: String,
@@ -124,7 +125,7 @@ pub enum Token {
         /// It may pull
         #[arg(long)]
         pull: bool,
-        /// It may push
+        /// It may push, and pull
         #[arg(long)]
         push: bool,
         /// It may delete tags, manifests and blobs

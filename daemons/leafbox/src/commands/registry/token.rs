@@ -16,11 +16,12 @@ use crate::{cli, figures::span, say, session::Session, table::Table};
 pub(super) async fn run(session: &Session, command: &cli::Token) -> Result<()> {
     match command {
         cli::Token::Add { name, repositories, pull, push, delete, expires, json } => {
-            let actions = Actions { pull: *pull, push: *push, delete: *delete };
+            // Clients look what is there before they push.
+            let pull = *pull || *push || !*delete;
             let new = NewToken {
                 name: name.clone(),
                 repositories: repositories.clone(),
-                actions: if actions == Actions::NONE { Actions { pull: true, ..actions } } else { actions },
+                actions: Actions { pull, push: *push, delete: *delete },
                 expires: expires.map(|expires| now() + expires.0.as_secs()),
             };
             add(session, new, *json).await
