@@ -88,7 +88,12 @@ impl Pool {
     }
 
     fn buffer_with(&self, limit: usize, permit: Permit) -> Buffer {
-        let spare = self.0.spare().pop().filter(|bytes| bytes.len() >= limit);
+        // A much larger one would hold more memory than is counted.
+        let fits = |bytes: &Vec<u8>| bytes.len() >= limit && bytes.capacity() / 2 <= limit;
+        let spare = {
+            let mut spare = self.0.spare();
+            spare.iter().rposition(fits).map(|at| spare.swap_remove(at))
+        };
         let mut bytes = spare.unwrap_or_else(|| vec![0; limit]);
         bytes.truncate(limit);
         Buffer { bytes, filled: 0, permit }

@@ -20,6 +20,8 @@ const IN_FLIGHT: usize = 16;
 const SMALL: usize = 64 << 10;
 /// How long a chunk may be filled while others wait for its room.
 const FILLING: Duration = Duration::from_secs(2);
+/// How long it may be held while nothing comes and others wait for its room.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// What of an upload is stored and flushed: enough to go on from.
 #[derive(Clone, Debug)]
@@ -45,7 +47,13 @@ pub struct Writer {
     store: ChunkStore,
     subject: String,
     filling: Filling,
+    /// Since when this chunk is filled.
     since: Instant,
+    /// When bytes last came.
+    fed: Instant,
+    /// What the next chunk takes from the budget. A writer that held up others begins again with
+    /// little: a crowd of slow clients would else hold all of it, and the quick ones wait at each chunk.
+    room: usize,
     sent: VecDeque<Sent>,
     /// Hashes the last chunk of `sent`.
     hashing: Option<JoinHandle<Hasher>>,
@@ -70,11 +78,14 @@ struct Sent {
 
 impl Writer {
     pub(super) fn new(store: ChunkStore, upload: UploadId, written: Written) -> Self {
+        let (now, room) = (Instant::now(), store.chunk_size());
         Self {
             store,
             subject: store::subject(upload),
             filling: Filling::Small(Vec::new()),
-            since: Instant::now(),
+            since: now,
+            fed: now,
+            room,
             sent: VecDeque::new(),
             hashing: None,
             hasher: written.hasher.clone(),
@@ -91,6 +102,7 @@ impl Writer {
             while !bytes.is_empty() {
                 writer.take(&mut bytes).await?;
             }
+            writer.fed = Instant::now();
             writer.make_room().await?;
             writer.settle_what_arrived().await
         })
@@ -159,7 +171,7 @@ impl Writer {
             Filling::Small(small) => {
                 let small = std::mem::take(small);
                 // What is acknowledged meanwhile gives its room back by itself.
-                let mut buffer = self.store.budget().writing.buffer(size.max(small.len())).await;
+                let mut buffer = self.store.budget().writing.buffer(self.room.max(small.len())).await;
                 buffer.extend(&small);
                 self.since = Instant::now();
                 self.filling = Filling::Chunk(buffer);
@@ -170,14 +182,17 @@ impl Writer {
         let taken = buffer.extend(bytes);
         bytes.advance(taken);
         if buffer.room() == 0 {
+            self.room = self.room.saturating_mul(2).min(size);
             self.send_filled().await?;
         }
         Ok(())
     }
 
     async fn make_room(&mut self) -> Result<(), ChunkError> {
-        let dawdles = matches!(self.filling, Filling::Chunk(_)) && self.since.elapsed() > FILLING;
+        let Filling::Chunk(buffer) = &self.filling else { return Ok(()) };
+        let dawdles = self.since.elapsed() > FILLING || self.fed.elapsed() > IDLE;
         if dawdles && self.store.budget().writing.pressed() {
+            self.room = (2 * buffer.len().max(SMALL)).min(self.store.chunk_size());
             self.send_filled().await?;
         }
         Ok(())

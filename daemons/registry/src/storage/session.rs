@@ -17,7 +17,7 @@ use crate::{
 /// Of a long part, the record tells every so many bytes how far it is.
 const NOTE: u64 = 64 << 20;
 /// How often a writer is asked whether others wait for the memory that it fills.
-const RELIEF: Duration = Duration::from_secs(1);
+const RELIEF: Duration = Duration::from_millis(250);
 
 /// An upload, used by one request. Dropped while bytes come, it saves what arrived in the background.
 pub(super) struct Session(Option<Open>);

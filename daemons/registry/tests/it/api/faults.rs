@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, task::JoinSet, time::timeout};
 
 use crate::{
-    client::{Client, IMAGE, Manifest, noise, read_answer, sha256},
+    client::{Client, DEADLINE, IMAGE, Manifest, noise, read_answer, sha256},
     site::Site,
 };
 
@@ -72,6 +72,32 @@ async fn an_upload_goes_on_after_the_registry_and_nats_server_restarted() {
     site.node.run().await;
     assert_eq!(offset(&client, &location).await, 2_500_000);
     go_on(&client, &location, &bytes).await;
+    site.stop().await;
+}
+
+/// A regression test: the memory for chunks went round among those that filled theirs slowly, and a
+/// quick upload waited for its turn at each chunk.
+#[tokio::test]
+async fn uploads_that_crawl_or_stop_do_not_hold_up_one_that_is_quick() {
+    let site = Site::start().await;
+    let client = site.client();
+    let mut slow = JoinSet::new();
+    // Each fills a part of a chunk; all together hold more than all the memory that there is.
+    for number in 0..80 {
+        let location = begin(&client).await;
+        let mut stream = client.open("PATCH", &location, &[("Content-Length", "1000000000")]).await;
+        stream.write_all(&noise(150_000, number)).await.unwrap();
+        slow.spawn(async move {
+            while number % 4 > 0 && stream.write_all(&[0; 60_000]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            // Held open by those that stop.
+            read_answer(stream, false).await
+        });
+    }
+    let pushed = timeout(DEADLINE, client.push_blob("app", &noise(16_000_000, 99))).await;
+    pushed.expect("the quick upload goes through");
+    slow.shutdown().await;
     site.stop().await;
 }
 
