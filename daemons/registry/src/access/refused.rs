@@ -28,7 +28,7 @@ pub enum Refused {
     NoSecret(#[from] BadSecret),
     /// The secret is not that of the token of this name: 401.
     #[error(
-        "the name and the token do not belong together, or the token was revoked: check both against `leafbox registry token ls`"
+        "the name and the token do not belong together, or the token was revoked: check both against `leafbox registry token list`"
     )]
     Unknown,
     /// The token's time is over: 401.
@@ -55,7 +55,7 @@ pub enum Refused {
     },
     /// The token does not give the right: 403.
     #[error(
-        "the token `{name}` may not {action} in `{repository}`: have one made by `leafbox registry token add --repo {repository} --{action}`"
+        "the token `{name}` may not {action} in `{repository}`: have one made by `leafbox registry token add NAME --repo {repository} --{action}`"
     )]
     Denied {
         /// The token's name.
