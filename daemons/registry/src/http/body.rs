@@ -176,3 +176,73 @@ where
         Err(error) => tracing::warn!("a blob could not be sent to its end: {error}"),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A body of pieces of this length, each after a wait.
+    fn arriving(pieces: usize, length: usize, wait: Duration) -> Arriving {
+        let pieces = stream::iter(0..pieces).then(move |_| async move {
+            sleep(wait).await;
+            Ok::<_, Infallible>(Bytes::from(vec![1; length]))
+        });
+        Arriving::new(Body::from_stream(pieces), Metrics::default())
+    }
+
+    fn why(error: &BodyError) -> &Cut {
+        error.0.downcast_ref().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_is_heard_to_its_end() {
+        let mut body = arriving(100, PROGRESS, Duration::from_secs(50));
+        let Ok(whole) = body.whole(u64::MAX).await else { panic!("it was cut") };
+        assert_eq!(whole.len(), 100 * PROGRESS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_next_to_nothing_is_not() {
+        for (length, wait) in [(1, 1), (PROGRESS / 100, 1), (1, 59), (PROGRESS, 61)] {
+            let mut body = arriving(1000, length, Duration::from_secs(wait));
+            let began = Instant::now();
+            let Err(Unread::Body(error)) = body.whole(u64::MAX).await else { panic!("{length} in {wait} s") };
+            assert!(matches!(why(&error), Cut::Stalled), "{error}");
+            assert!(began.elapsed() <= 2 * STALL);
+            assert!(body.next().await.is_none(), "it ends after an error");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_registry_takes_to_store_it_is_not_the_clients_fault() {
+        let mut body = arriving(10, 1, Duration::from_secs(5));
+        let mut pieces = 0;
+        while let Some(piece) = body.next().await {
+            pieces += piece.unwrap().len();
+            sleep(Duration::from_secs(100)).await;
+        }
+        assert_eq!(pieces, 10);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_as_long_as_it_was_said_to_be() {
+        let of = async |expected| {
+            let mut body = arriving(3, 4, Duration::ZERO);
+            body.expect(expected);
+            body.whole(u64::MAX).await
+        };
+        assert!(matches!(of(12).await, Ok(whole) if whole.len() == 12));
+        let Err(Unread::Body(error)) = of(11).await else { panic!("it is longer") };
+        assert!(matches!(why(&error), Cut::TooLong), "{error}");
+        let Err(Unread::Body(error)) = of(13).await else { panic!("it is shorter") };
+        assert!(matches!(why(&error), Cut::TooShort), "{error}");
+        assert!(matches!(arriving(3, 4, Duration::ZERO).whole(11).await, Err(Unread::TooLong(11))));
+    }
+}
