@@ -3,7 +3,7 @@
 //! OCI image specification 1.1, "Image Manifest", "Image Index"; Docker "Image Manifest V 2, Schema 2".
 //! Fields that are not known here are nobody's business: the bytes are kept as they came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
@@ -28,13 +28,20 @@ const MOST_MENTIONED: usize = 4096;
 
 /// What the registry takes from a manifest.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Document {
-    pub(super) media_type: String,
-    pub(super) subject: Option<Digest>,
-    pub(super) artifact_type: Option<String>,
-    pub(super) annotations: BTreeMap<String, String>,
-    pub(super) blobs: Vec<Digest>,
-    pub(super) manifests: Vec<Digest>,
+pub struct Document {
+    /// What it is: one of [`is_manifest_type`].
+    pub media_type: String,
+    /// The manifest that it refers to.
+    pub subject: Option<Digest>,
+    /// What kind of artifact it is; of an image that does not say it, the media type of its
+    /// configuration.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The blobs that an image needs, each once: configuration and layers.
+    pub blobs: Vec<Digest>,
+    /// The manifests that an index mentions, each once.
+    pub manifests: Vec<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -78,63 +85,71 @@ pub fn annotations_of(bytes: &[u8]) -> BTreeMap<String, String> {
     body.and_then(|body| body.annotations).unwrap_or_default()
 }
 
-/// Reads a manifest that a client sent as `content_type`, which may have parameters or be empty.
-pub(super) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, StorageError> {
-    let body: Body = serde_json::from_slice(bytes).map_err(|error| invalid(format!("its JSON: {error}")))?;
-    if body.schema_version != Some(2) {
-        return Err(invalid("its schemaVersion is not 2; push it with a client of this decade".to_owned()));
-    }
-    let sent = content_type.split(';').next().unwrap_or_default().trim();
-    let own = body.media_type.as_deref().unwrap_or_default();
-    let media_type = match (sent, own) {
-        ("", "") if body.manifests.is_some() => INDEXES[0],
-        ("", "") => IMAGES[0],
-        ("", own) => own,
-        (sent, "") => sent,
-        (sent, own) if sent == own => sent,
-        (sent, own) => return Err(invalid(format!("its Content-Type is {sent}, its mediaType {own}"))),
-    };
-    let is_index = INDEXES.contains(&media_type);
-    if !is_index && !IMAGES.contains(&media_type) {
-        return Err(invalid(format!("`{media_type}` is not a media type of manifests")));
-    }
-    // What is both would be one for some clients and the other for others (CVE-2021-41190).
-    let has_layers = body.config.is_some() || body.layers.as_ref().is_some_and(|layers| !layers.is_empty());
-    if is_index && has_layers || !is_index && body.manifests.as_ref().is_some_and(|all| !all.is_empty()) {
-        return Err(invalid("it is an image and an index at once".to_owned()));
-    }
-    let not_empty = |text: &String| !text.is_empty();
-    let mut document = Document {
-        media_type: media_type.to_owned(),
-        subject: body.subject.as_ref().map(Descriptor::digest).transpose()?,
-        artifact_type: body.artifact_type.filter(not_empty),
-        annotations: body.annotations.unwrap_or_default(),
-        ..Document::default()
-    };
-    if is_index {
-        let manifests = body.manifests.ok_or_else(|| invalid("it has no manifests".to_owned()))?;
-        document.manifests = distinct(manifests.iter())?;
-    } else {
-        let config = body.config.ok_or_else(|| invalid("it has no config".to_owned()))?;
-        let layers = body.layers.unwrap_or_default();
-        let needed = layers.iter().filter(|layer| !layer.is_elsewhere());
-        document.blobs = distinct(std::iter::once(&config).chain(needed))?;
-        if document.artifact_type.is_none() {
-            document.artifact_type = config.media_type.filter(not_empty);
+impl Document {
+    /// Reads a manifest that a client sent as `content_type`, which may have parameters or be empty.
+    ///
+    /// # Errors
+    /// [`StorageError::ManifestInvalid`], with what is wrong with it.
+    pub fn of(content_type: &str, bytes: &[u8]) -> Result<Self, StorageError> {
+        let body: Body =
+            serde_json::from_slice(bytes).map_err(|error| invalid(format!("its JSON: {error}")))?;
+        if body.schema_version != Some(2) {
+            return Err(invalid(
+                "its schemaVersion is not 2; push it with a client of this decade".to_owned(),
+            ));
         }
+        let sent = content_type.split(';').next().unwrap_or_default().trim();
+        let own = body.media_type.as_deref().unwrap_or_default();
+        let media_type = match (sent, own) {
+            ("", "") if body.manifests.is_some() => INDEXES[0],
+            ("", "") => IMAGES[0],
+            ("", own) => own,
+            (sent, "") => sent,
+            (sent, own) if sent == own => sent,
+            (sent, own) => return Err(invalid(format!("its Content-Type is {sent}, its mediaType {own}"))),
+        };
+        let is_index = INDEXES.contains(&media_type);
+        if !is_index && !IMAGES.contains(&media_type) {
+            return Err(invalid(format!("`{media_type}` is not a media type of manifests")));
+        }
+        // What is both would be one for some clients and the other for others (CVE-2021-41190).
+        let has_layers =
+            body.config.is_some() || body.layers.as_ref().is_some_and(|layers| !layers.is_empty());
+        if is_index && has_layers || !is_index && body.manifests.as_ref().is_some_and(|all| !all.is_empty()) {
+            return Err(invalid("it is an image and an index at once".to_owned()));
+        }
+        let not_empty = |text: &String| !text.is_empty();
+        let mut document = Self {
+            media_type: media_type.to_owned(),
+            subject: body.subject.as_ref().map(Descriptor::digest).transpose()?,
+            artifact_type: body.artifact_type.filter(not_empty),
+            annotations: body.annotations.unwrap_or_default(),
+            ..Self::default()
+        };
+        if is_index {
+            let manifests = body.manifests.ok_or_else(|| invalid("it has no manifests".to_owned()))?;
+            document.manifests = distinct(manifests.iter())?;
+        } else {
+            let config = body.config.ok_or_else(|| invalid("it has no config".to_owned()))?;
+            let layers = body.layers.unwrap_or_default();
+            let needed = layers.iter().filter(|layer| !layer.is_elsewhere());
+            document.blobs = distinct(std::iter::once(&config).chain(needed))?;
+            if document.artifact_type.is_none() {
+                document.artifact_type = config.media_type.filter(not_empty);
+            }
+        }
+        if document.blobs.len() + document.manifests.len() > MOST_MENTIONED {
+            return Err(invalid(format!("it mentions more than {MOST_MENTIONED} others")));
+        }
+        Ok(document)
     }
-    if document.blobs.len() + document.manifests.len() > MOST_MENTIONED {
-        return Err(invalid(format!("it mentions more than {MOST_MENTIONED} others")));
-    }
-    Ok(document)
 }
 
 fn distinct<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Result<Vec<Digest>, StorageError> {
-    let mut all = Vec::new();
+    let (mut all, mut known) = (Vec::new(), HashSet::new());
     for descriptor in descriptors {
         let digest = descriptor.digest()?;
-        // Some dozen of them.
-        if !all.contains(&digest) {
+        if known.insert(digest.clone()) {
             all.push(digest);
         }
     }
@@ -173,7 +188,7 @@ mod tests {
     }
 
     fn read(content_type: &str, body: &serde_json::Value) -> Result<Document, StorageError> {
-        parse(content_type, body.to_string().as_bytes())
+        Document::of(content_type, body.to_string().as_bytes())
     }
 
     #[test]
@@ -206,6 +221,17 @@ mod tests {
         assert_eq!(read("", &body).unwrap().artifact_type.unwrap(), "application/vnd.example");
     }
 
+    /// A regression test: each was compared with all before it, which took minutes of a core.
+    #[test]
+    fn a_manifest_that_mentions_too_many_is_refused_at_once() {
+        let layers: Vec<_> = (0..90_000).map(|n| json!({ "digest": format!("sha256:{n:064x}") })).collect();
+        let mut body = image();
+        body["layers"] = layers.into();
+        assert!(body.to_string().len() < LARGEST_MANIFEST as usize);
+        let refused = read(IMAGES[0], &body).unwrap_err().to_string();
+        assert!(refused.contains("more than 4096"), "{refused}");
+    }
+
     #[test]
     fn what_is_no_manifest_is_refused_with_the_reason() {
         let mut other_type = image();
@@ -232,6 +258,6 @@ mod tests {
             assert!(matches!(refused, StorageError::ManifestInvalid { .. }), "{refused}");
             assert!(refused.to_string().contains(reason), "{refused}");
         }
-        assert!(parse(IMAGES[0], b"\xff{").is_err());
+        assert!(Document::of(IMAGES[0], b"\xff{").is_err());
     }
 }

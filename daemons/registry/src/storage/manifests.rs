@@ -8,7 +8,7 @@ use super::{
     CasError, LARGEST_MANIFEST, Storage, StorageError, Unavailable,
     blobs::Linked,
     commit::own_blob,
-    document::{self, Document},
+    document::Document,
     session::{Open, Session},
     uploads::{ATTEMPTS, new_record},
 };
@@ -357,7 +357,7 @@ async fn examine(put: &Arc<PutManifest>) -> Result<(Digest, Document), StorageEr
         if let Some(expected) = put.digest.clone().filter(|expected| *expected != found) {
             return Err(StorageError::DigestMismatch { expected, found });
         }
-        Ok((found, document::parse(&put.media_type, &put.bytes)?))
+        Ok((found, Document::of(&put.media_type, &put.bytes)?))
     });
     examined.await.map_err(crate::chunks::ChunkError::from)?
 }

@@ -47,7 +47,7 @@ use runtime::Backoff;
 use settings::{ByteSize, Pattern, Prefix};
 use tokio::task::JoinSet;
 
-pub use document::{LARGEST_MANIFEST, annotations_of, is_manifest_type};
+pub use document::{Document, LARGEST_MANIFEST, annotations_of, is_manifest_type};
 pub use error::{BodyError, StorageError, Unavailable};
 pub use ledger::{CasError, Ledger};
 pub use manifests::{ManifestInfo, PutManifest, StoredManifest};

@@ -18,13 +18,14 @@ use registry::{
     chunks::Runs,
     parse::{ContentRange, Query, Target, Wanted, next_link, next_of, wanted},
     records::{AnnounceRecord, BlobRecord, LinkRecord, ManifestRecord, TagRecord, TokenRecord, UploadRecord},
+    storage::{Document, annotations_of, is_manifest_type},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 type Check = fn(&str);
 
 /// Every reader by name. New ones go to the end, so that kept inputs stay what they are.
-pub(crate) const CHECKS: [(&str, Check); 20] = [
+pub(crate) const CHECKS: [(&str, Check); 21] = [
     ("repository", repository),
     ("tag", tag),
     ("reference", reference),
@@ -45,6 +46,7 @@ pub(crate) const CHECKS: [(&str, Check); 20] = [
     ("runs", runs),
     ("pattern", pattern),
     ("actions", actions),
+    ("manifest", manifest),
 ];
 
 /// Reads an input. Bytes that are no text are read as what a lossy reading makes of them: hyper and
@@ -350,4 +352,25 @@ fn actions(text: &str) {
     for action in [Action::Pull, Action::Push, Action::Delete] {
         assert_eq!(actions.has(action), words.contains(action.name()) || words.contains("*"));
     }
+}
+
+/// The media type that it is sent as, a space, and the manifest.
+fn manifest(text: &str) {
+    let Some((content_type, body)) = text.split_once(' ') else { return };
+    let body = body.as_bytes();
+    // What one client takes for an image and another for an index is neither (CVE-2021-41190).
+    let kinds = ["manifest", "index"].map(|kind| format!("application/vnd.oci.image.{kind}.v1+json"));
+    assert!(kinds.iter().any(|kind| Document::of(kind, body).is_err()));
+    let Ok(document) = Document::of(content_type, body) else { return };
+    assert!(is_manifest_type(&document.media_type));
+    assert!(document.blobs.is_empty() || document.manifests.is_empty());
+    for mentioned in [&document.blobs, &document.manifests] {
+        assert!(mentioned.len() <= 4096);
+        assert_eq!(mentioned.iter().collect::<BTreeSet<_>>().len(), mentioned.len(), "one is there twice");
+        // Nothing is mentioned that is not in it.
+        assert!(mentioned.iter().all(|digest| text.contains('\\') || text.contains(&digest.to_string())));
+    }
+    assert_eq!(annotations_of(body), document.annotations);
+    let sent = format!("{}; charset=utf-8", document.media_type);
+    assert_eq!(Document::of(&sent, body).expect("it says the same of itself"), document);
 }

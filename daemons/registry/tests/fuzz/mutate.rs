@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt, seq::IndexedRandom};
 
 /// Pieces that mean something to a reader.
-const PIECES: [&str; 58] = [
+const PIECES: [&str; 64] = [
     "/",
     "//",
     ".",
@@ -62,6 +62,12 @@ const PIECES: [&str; 58] = [
     "localhost",
     "null",
     "[]",
+    "{}",
+    "\"schemaVersion\":2,",
+    "\"config\":{\"digest\":\"",
+    "\"manifests\":[",
+    "\"mediaType\":\"",
+    "\"urls\":[\"x\"],",
 ];
 
 /// Longest input.
