@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The program with an empty home of its own; `None` where there is none, which is told.
-async fn program(name: &str, home: &Path) -> Option<Command> {
+pub(crate) async fn program(name: &str, home: &Path) -> Option<Command> {
     let version =
         Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     if version.is_err() {
@@ -35,7 +35,7 @@ async fn program(name: &str, home: &Path) -> Option<Command> {
 }
 
 /// Runs a program to its end, which must be good, and returns what it says.
-async fn run(mut command: Command, arguments: &[&str]) -> String {
+pub(crate) async fn run(mut command: Command, arguments: &[&str]) -> String {
     let output = command.args(arguments).output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);

@@ -10,6 +10,7 @@ mod collect;
 mod conformance;
 mod daemon;
 mod harness;
+mod ko;
 mod site;
 mod storage;
 mod travel;

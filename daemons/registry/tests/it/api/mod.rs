@@ -6,5 +6,6 @@ mod lists;
 mod manifests;
 mod mounts;
 mod probes;
+mod signatures;
 mod tls;
 mod uploads;
