@@ -169,12 +169,13 @@ impl Access {
             let who = tellable(user);
             tracing::info!(
                 registry.peer = %peer.address,
-                "a login as `{who}` from {} failed: {refused}{others}",
-                peer.address
+                "a login as `{who}` from {}{} failed: {refused}{others}",
+                peer.address,
+                told(peer)
             );
             self.0.audit.record(Event {
                 peer: Some(peer.address),
-                detail: Some(format!("{refused}{others}")),
+                detail: Some(format!("{refused}{}{others}", told(peer))),
                 ..Event::new(What::LoginFailed, who)
             });
         }
@@ -184,6 +185,12 @@ impl Access {
 
 fn caller(token: &TokenRecord, scopes: Option<Scopes>) -> Caller {
     Caller { token: Some(token.name.as_str().into()), rights: Rights::of(token), scopes }
+}
+
+/// Whom a proxy connects for, in a sentence: not in place of the address, as any program of this
+/// machine may say it.
+fn told(peer: &Peer) -> String {
+    peer.forwarded.map(|client| format!(" (a proxy says, for {client})")).unwrap_or_default()
 }
 
 /// A user name as it may stand in a log: people paste secrets into the wrong field.

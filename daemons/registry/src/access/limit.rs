@@ -45,11 +45,12 @@ pub(super) struct Key(u64);
 
 impl Limiter {
     /// Who a login is counted for: the peer's network. All behind a reverse proxy on this machine
-    /// come from loopback, so that the user name counts there too: one user's failures must not
-    /// lock the others out.
+    /// come from loopback, so that whom it connects for, and the user name, count there too: one's
+    /// failures must not lock the others out. What a proxy says stands beside the address, not in its
+    /// place: else a program here could have another machine locked out.
     pub(super) fn key(&self, peer: &Peer, user: &str) -> Key {
         let user = if peer.address.is_loopback() { user } else { "" };
-        let counted: (IpAddr, &str) = (peer.network(), user);
+        let counted: (IpAddr, Option<IpAddr>, &str) = (peer.network(), peer.forwarded_network(), user);
         Key(self.hasher.hash_one(counted))
     }
 
@@ -148,6 +149,13 @@ mod tests {
         assert_ne!(key("192.0.2.1", "a"), key("192.0.2.2", "a"));
         assert_eq!(key("127.0.0.1", "a"), key("127.0.0.1", "a"));
         assert_ne!(key("127.0.0.1", "a"), key("127.0.0.1", "b"));
+        let proxied = |client: &str| {
+            let forwarded = Some(client.parse().unwrap());
+            limiter.key(&Peer { forwarded, ..peer("127.0.0.1") }, "a")
+        };
+        assert_eq!(proxied("192.0.2.1"), proxied("192.0.2.1"));
+        assert_ne!(proxied("192.0.2.1"), proxied("192.0.2.2"));
+        assert_ne!(proxied("192.0.2.1"), key("192.0.2.1", "a"));
     }
 
     #[test]

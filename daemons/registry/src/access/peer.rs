@@ -15,6 +15,9 @@ pub struct Peer {
     pub address: IpAddr,
     /// It is a program of this machine that asks for itself.
     pub is_local: bool,
+    /// Whom a reverse proxy on this machine connects for, as it says. No right follows from it: any
+    /// program here may say it.
+    pub forwarded: Option<IpAddr>,
 }
 
 impl Peer {
@@ -36,16 +39,35 @@ impl Peer {
         let is_local = address.is_loopback()
             && !headers.keys().any(|name| for_others(name.as_str()))
             && headers.get_all(HOST).iter().all(|host| host.to_str().is_ok_and(names_this_machine));
-        Self { address, is_local }
+        let forwarded = if address.is_loopback() { forwarded_for(headers) } else { None };
+        Self { address, is_local, forwarded }
     }
 
     /// What failures are counted by: a host has a whole /64 of IPv6 to choose addresses from.
     pub fn network(&self) -> IpAddr {
-        match self.address {
-            IpAddr::V4(_) => self.address,
-            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
-        }
+        network_of(self.address)
     }
+
+    /// The same of whom a reverse proxy connects for.
+    pub fn forwarded_network(&self) -> Option<IpAddr> {
+        self.forwarded.map(network_of)
+    }
+}
+
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
+/// The last address of `X-Forwarded-For`: the proxy adds it, what is before it the client may have
+/// written.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let last = last.rsplit(',').next()?.trim();
+    let address = last.parse().or_else(|_| last.parse().map(|socket: SocketAddr| socket.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
 fn names_this_machine(host: &str) -> bool {
@@ -107,6 +129,29 @@ mod tests {
             ("host", "notlocalhost"),
         ] {
             assert!(!is_local("127.0.0.1:1", &[header]), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_says_whom_it_connects_for_and_another_machine_does_not() {
+        let forwarded = |socket: &str, value: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static("x-forwarded-for"),
+                HeaderValue::from_static(value),
+            )]);
+            Peer::of(&headers, socket.parse().unwrap()).forwarded.map(|address| address.to_string())
+        };
+        for (value, client) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("127.0.0.1, 192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1:4000", Some("192.0.2.1")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("192.0.2.1, unknown", None),
+            ("", None),
+        ] {
+            assert_eq!(forwarded("127.0.0.1:1", value).as_deref(), client, "{value}");
+            assert_eq!(forwarded("192.0.2.9:1", value), None, "{value}");
         }
     }
 

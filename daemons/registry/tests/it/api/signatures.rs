@@ -50,7 +50,10 @@ async fn a_bundle_is_found_by_the_image_that_it_signs_and_read_as_it_was() {
     let listed = client.get(&filter).await.is(200);
     assert_eq!(listed.header("oci-filters-applied"), Some("artifactType"));
     let found = listed.json()["manifests"][0].clone();
-    assert_eq!((found["artifactType"].as_str(), found["digest"].as_str()), (Some(BUNDLE), Some(&*manifest.digest())));
+    assert_eq!(
+        (found["artifactType"].as_str(), found["digest"].as_str()),
+        (Some(BUNDLE), Some(&*manifest.digest()))
+    );
     assert_eq!(found["annotations"]["dev.sigstore.bundle.content"], "dsse-envelope");
     let read = client.get(&path).await.is(200);
     assert_eq!(read.body, manifest.bytes);
