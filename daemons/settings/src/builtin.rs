@@ -75,11 +75,13 @@ impl Fleet {
     }
 }
 
-/// The link of `leaf` in LEAFBOX, where all that a leaf has to hear is known.
+/// The link of `leaf` in LEAFBOX, where all that a leaf has to hear and to say is known.
 fn leafbox_link_at_node(role: &Role, leaf: &str) -> Role {
     let mut role = role.clone();
+    role.publish = subjects(&SAID_ON_LINKS);
+    role.publish.push(subject(&format!("leafbox.node.{leaf}.>")));
+    role.publish.extend(registry::said_on_link(leaf));
     role.publish_deny.extend(subjects(&[
-        format!("$KV.{NODES_BUCKET}.>"),
         format!("$JS.API.$KV.{NODES_BUCKET}.>"),
         format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
     ]));
@@ -155,6 +157,9 @@ fn health_service() -> Service {
 /// What each leaf hears in LEAFBOX: answers, JetStream's own, which services there are, and releases.
 const HEARD_ON_LINKS: [&str; 7] =
     ["_INBOX.>", "_R_.>", "$JS.>", "$JSC.>", "$SRV.>", "leafbox.node.>", "leafbox.release.>"];
+
+/// What each leaf says there: the same, but of its own node alone, and it releases nothing.
+const SAID_ON_LINKS: [&str; 5] = ["_INBOX.>", "_R_.>", "$JS.>", "$JSC.>", "$SRV.>"];
 
 /// What a leaf may ask no other JetStream: a box that was stolen must not take the hub's stores, or
 /// those of other leaves, along. Copies need none of it. When a copy is taken away, its consumer at

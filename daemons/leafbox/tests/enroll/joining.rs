@@ -82,6 +82,17 @@ async fn a_box_that_knows_two_files_sends_its_first_message_to_the_hub() {
 
     let node = one.place.start(&["run"]);
     eventually("all accounts are linked", || hub.links_of("box-1") == 3);
+    // Its registry asks the hub's over the link.
+    let registry = client::connect(&node.url(), &one.place.path(".data/keys/registry.creds")).await;
+    let started = std::time::Instant::now();
+    let told = loop {
+        match registry.request("leafbox.registry.hub.box-1.resolve", "which?".into()).await {
+            Ok(told) => break told,
+            Err(error) => assert!(started.elapsed() < DEADLINE, "{error}:\n{}", node.log()),
+        }
+    };
+    let head = told.headers.and_then(|headers| Some(headers.get("Leafbox-Travel")?.to_string())).unwrap();
+    assert!(head.contains("malformed"), "{head}");
     // A service of the box, minted on the box.
     let minting = ["user", "mint", "SCHOOL", "teacher-service", "--name", "desk", "-o", "desk.creds"];
     one.place.run(&minting).expect(0);
@@ -256,28 +267,36 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
         assert!(!secret.iter().any(|prefix| subject.starts_with(prefix)), "heard {subject}");
     }
 
-    // The registry's own, which the hub takes from this machine alone: it asks as this box.
+    // Both the link's and the registry's own, which the hub takes from this machine alone, ask and
+    // announce as this box.
     let registry = client::connect(&hub.node.url(), &keys.join("registry.creds")).await;
     let mut asked = futures::stream::select(
         hubs.subscribe("leafbox.registry.hub.>").await.unwrap(),
         hubs.subscribe("leafbox.registry.leaf.*.>").await.unwrap(),
     );
     hubs.flush().await.unwrap();
-    let started = std::time::Instant::now();
-    let first = loop {
-        // Said again, like above. What it may ask comes last.
-        for subject in [
-            "leafbox.registry.hub.box-2.resolve",
-            "leafbox.registry.leaf.box-2.blob",
-            "leafbox.registry.hub.box-1.resolve",
-        ] {
-            registry.publish(subject, "which?".into()).await.unwrap();
-        }
-        registry.flush().await.unwrap();
-        match tokio::time::timeout(Duration::from_secs(1), asked.next()).await {
-            Ok(message) => break message.unwrap(),
-            Err(_) => assert!(started.elapsed() < DEADLINE, "not even what it may ask"),
-        }
-    };
-    assert_eq!(first.subject.as_str(), "leafbox.registry.hub.box-1.resolve");
+    for (whose, asking) in [("link", &link), ("registry", &registry)] {
+        let last = format!("leafbox.registry.hub.box-1.{whose}");
+        let started = std::time::Instant::now();
+        let first = loop {
+            // Said again, like above. What it may ask comes last.
+            for subject in [
+                "leafbox.registry.hub.box-2.announce",
+                "leafbox.registry.hub.box-2.resolve",
+                "leafbox.registry.leaf.box-2.blob",
+                last.as_str(),
+            ] {
+                asking.publish(subject.to_owned(), "which?".into()).await.unwrap();
+            }
+            asking.flush().await.unwrap();
+            let other = "leafbox.registry.hub.box-1.link";
+            match tokio::time::timeout(Duration::from_secs(1), asked.next()).await {
+                // Of the one before, which was said again.
+                Ok(Some(message)) if whose != "link" && message.subject.as_str() == other => {}
+                Ok(message) => break message.unwrap(),
+                Err(_) => assert!(started.elapsed() < DEADLINE, "not even what its {whose} may ask"),
+            }
+        };
+        assert_eq!(first.subject.as_str(), last);
+    }
 }

@@ -132,11 +132,16 @@ fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
     }
 }
 
-/// What a leaf's link must not carry into the hub's registry.
+/// What the link of `leaf` may say to the hub's registry, in place of all: what its own registry asks
+/// and announces. A stolen box must not announce tags in another's name, which the hub would then
+/// fetch, and never ask other leaves.
+pub(super) fn said_on_link(leaf: &str) -> Vec<Subject> {
+    subjects(&[format!("leafbox.registry.hub.{leaf}.>")])
+}
+
+/// What of JetStream's API a leaf's link must not carry to the stores of the hub's registry.
 pub(super) fn denied_to_links() -> Vec<Subject> {
-    let mut denied: Vec<String> = CAPTURED.map(String::from).into();
-    // Only the hub asks leaves.
-    denied.push("leafbox.registry.leaf.>".into());
+    let mut denied = Vec::new();
     for prefix in ["$JS.API", "$JS.*.API"] {
         denied.extend(CAPTURED[1..].iter().map(|subject| format!("{prefix}.{subject}")));
         for stream in STREAMS {
@@ -174,7 +179,7 @@ mod tests {
                 let mut all: Vec<&str> = heard.iter().map(Subject::as_str).chain(CAPTURED).collect();
                 while let Some(one) = all.pop() {
                     let one = subjects(&[one]).remove(0);
-                    assert!(all.iter().all(|other| !one.overlaps(other)), "{one} of {node}");
+                    assert!(all.iter().all(|other| !one.overlaps(other)), "{} of {node}", one.as_str());
                 }
             }
         }
