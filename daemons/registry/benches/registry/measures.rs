@@ -90,14 +90,19 @@ pub(crate) fn until_cached(registry: &Registry, blob: &Blob) -> Result<()> {
     let mut client = Client::connect(registry.address)?;
     let mut hits = || -> Result<u64> {
         get_blob(&mut client, REPOSITORY, &blob.digest, Some((0, 0)))?;
-        let (_, metrics) = client.ask(&Request { method: "GET", path: "/metrics", headers: &[], body: &[] })?;
+        let (_, metrics) =
+            client.ask(&Request { method: "GET", path: "/metrics", headers: &[], body: &[] })?;
         let metrics = String::from_utf8(metrics)?;
         let hits = metrics.lines().find_map(|line| line.strip_prefix(HITS));
         hits.and_then(|hits| hits.parse().ok()).with_context(|| format!("{} tells no {HITS}", registry.name))
     };
     let (before, since) = (hits()?, Instant::now());
     while hits()? == before {
-        ensure!(since.elapsed().as_secs() < 60, "{} does not cache a blob that was read twice", registry.name);
+        ensure!(
+            since.elapsed().as_secs() < 60,
+            "{} does not cache a blob that was read twice",
+            registry.name
+        );
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     Ok(())

@@ -81,7 +81,9 @@ impl Flow {
             answer.is_ok_and(|answer| answer.get("error").is_none())
         });
         if !made {
-            tracing::debug!("nats-server gives no consumer of chunks: they are read one by one for {PAUSE:?}");
+            tracing::debug!(
+                "nats-server gives no consumer of chunks: they are read one by one for {PAUSE:?}"
+            );
             flows.failed();
             return None;
         }
