@@ -6,7 +6,7 @@ use async_nats::service::endpoint::Endpoint;
 use futures::StreamExt;
 use runtime::{
     Disk, ServerTls, ServerTlsError,
-    http::Server,
+    http::{Server, Serving},
     micro::{Micro, MicroError, register},
 };
 use settings::{ByteSize, NodeRole, node::RegistryTls};
@@ -112,7 +112,9 @@ pub async fn run(
     let answered = CancellationToken::new();
     let parts = Opening { config, connections, listen, metrics, answered: answered.clone() };
     tasks.spawn(work(parts, service.clone(), shutdown.clone()));
-    Server { listener, tls, drain_deadline: DRAIN }.serve(service.router(), shutdown.clone()).await;
+    Server { listener, tls, drain_deadline: DRAIN, serving: Serving::default() }
+        .serve(service.router(), shutdown.clone())
+        .await;
     service.finish(DRAIN).await;
     drop(service);
     answered.cancel();

@@ -1,12 +1,15 @@
 //! An HTTP listener that names who holds its port, gives up on slow clients, and drains. It speaks
-//! TLS where it is given a certificate.
+//! TLS where it is given a certificate, and HTTP/2 where it is told to.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
@@ -24,8 +27,10 @@ use crate::{PortTaken, ServerTls, stall::Stall};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may take none of an answer before it is given up.
 const WRITE_STALL: Duration = Duration::from_secs(60);
-/// Connections at once; more wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 1024;
+/// How often the other side of an HTTP/2 connection is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// What a client of HTTP/2 sends first (RFC 9113, 3.4), as far as nothing else begins like it.
+const PREFACE: &[u8; 3] = b"PRI";
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +77,26 @@ pub struct Server {
     pub tls: Option<ServerTls>,
     /// How long requests under way may take after shutdown.
     pub drain_deadline: Duration,
+    /// What it speaks, and to how many.
+    pub serving: Serving,
+}
+
+/// What a listener speaks, and to how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Whether HTTP/2 is spoken beside HTTP/1.1: by ALPN over TLS, and in the clear with who begins so.
+    pub http2: bool,
+    /// Bytes of an answer that are taken from its maker before the client took them; hyper's own
+    /// default when left out. 8 KiB at least.
+    pub answer_buffer: Option<usize>,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self { connections: 1024, http2: false, answer_buffer: None }
+    }
 }
 
 /// Serves plain HTTP, as [`Server::serve`] does.
@@ -81,7 +106,7 @@ pub async fn serve(
     shutdown: CancellationToken,
     drain_deadline: Duration,
 ) {
-    Server { listener, tls: None, drain_deadline }.serve(router, shutdown).await;
+    Server { listener, tls: None, drain_deadline, serving: Serving::default() }.serve(router, shutdown).await;
 }
 
 impl Server {
@@ -90,11 +115,11 @@ impl Server {
     /// answer for 60 s is given up; a route that reads long bodies sets a deadline of its own. Each
     /// request has its [`Peer`] as an extension.
     pub async fn serve(self, router: Router, shutdown: CancellationToken) {
-        let Self { listener, tls, drain_deadline } = self;
+        let Self { listener, tls, drain_deadline, serving } = self;
         let graceful = GracefulShutdown::new();
-        let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let slots = Arc::new(Semaphore::new(serving.connections));
         let mut connections = tokio::task::JoinSet::new();
-        let acceptor = tls.as_ref().map(ServerTls::acceptor);
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor(serving.http2));
         if let Some(tls) = tls {
             connections.spawn(tls.watch(shutdown.clone()));
         }
@@ -115,15 +140,35 @@ impl Server {
             };
             let router = router.clone();
             let watcher = graceful.watcher();
-            let stream = Stall::new(stream, WRITE_STALL);
             let acceptor = acceptor.clone();
             connections.spawn(async move {
                 // What a client does wrong on its own connection is no news.
                 match acceptor {
-                    None => answer(stream, router, Peer { address, tls: false }, watcher).await,
+                    None => {
+                        let peer = Peer { address, tls: false };
+                        let http2 = if serving.http2 {
+                            timeout(HEAD_TIMEOUT, begins_with_http2(&stream)).await.ok()
+                        } else {
+                            Some(false)
+                        };
+                        let stream = Stall::new(stream, WRITE_STALL);
+                        match http2 {
+                            Some(true) => {
+                                Box::pin(answer_http2(stream, router, peer, watcher, serving)).await
+                            }
+                            Some(false) => answer(stream, router, peer, watcher, serving).await,
+                            None => {}
+                        }
+                    }
                     Some(acceptor) => {
+                        let stream = Stall::new(stream, WRITE_STALL);
                         if let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-                            answer(stream, router, Peer { address, tls: true }, watcher).await;
+                            let peer = Peer { address, tls: true };
+                            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                                Box::pin(answer_http2(stream, router, peer, watcher, serving)).await;
+                            } else {
+                                Box::pin(answer(stream, router, peer, watcher, serving)).await;
+                            }
                         }
                     }
                 }
@@ -138,21 +183,62 @@ impl Server {
     }
 }
 
-/// Answers what comes over one connection.
-async fn answer<S>(stream: S, router: Router, peer: Peer, watcher: Watcher)
+/// Whether a client begins as one of HTTP/2 does. What it sent stays unread.
+async fn begins_with_http2(stream: &TcpStream) -> bool {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut first).await {
+            Ok(0) | Err(_) => return false,
+            Ok(length) if first[..length] != PREFACE[..length] => return false,
+            Ok(length) if length == PREFACE.len() => return true,
+            // One or two bytes came by themselves, and a socket with something to read is always ready.
+            Ok(_) => sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
+/// Answers what comes over one connection of HTTP/1.1.
+async fn answer<S>(stream: S, router: Router, peer: Peer, watcher: Watcher, serving: Serving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    if let Some(bytes) = serving.answer_buffer {
+        builder.max_buf_size(bytes);
+    }
+    let connection = builder.serve_connection(TokioIo::new(stream), service(router, peer));
+    let _ = watcher.watch(connection).await;
+}
+
+/// Answers what comes over one connection of HTTP/2.
+async fn answer_http2<S>(stream: S, router: Router, peer: Peer, watcher: Watcher, serving: Serving)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    if let Some(bytes) = serving.answer_buffer {
+        builder.max_send_buf_size(bytes);
+    }
+    let connection = builder.serve_connection(TokioIo::new(stream), service(router, peer));
+    let _ = watcher.watch(connection).await;
+}
+
+fn service(
+    router: Router,
+    peer: Peer,
+) -> impl hyper::service::Service<
+    hyper::Request<Incoming>,
+    Response = axum::response::Response,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Send {
+    hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
         request.extensions_mut().insert(peer);
         async move { Ok::<_, Infallible>(infallible(router.oneshot(request.map(Body::new)).await)) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let _ = watcher.watch(connection).await;
+    })
 }
 
 async fn accept(

@@ -99,7 +99,7 @@ impl ServerTls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        // The only one that the listener speaks; a client that asks for none gets it as well.
+        // What every listener speaks; a client that asks for none gets it as well.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { files, served, config: Arc::new(config), seen })
     }
@@ -110,8 +110,13 @@ impl ServerTls {
         reach.read_replaced(&self.files.cert).read_replaced(&self.files.key)
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+    /// Speaks HTTP/1.1, and HTTP/2 with clients that prefer it if it is to.
+    pub(crate) fn acceptor(&self, http2: bool) -> TlsAcceptor {
+        let mut config = Arc::clone(&self.config);
+        if http2 {
+            Arc::make_mut(&mut config).alpn_protocols.insert(0, b"h2".to_vec());
+        }
+        TlsAcceptor::from(config)
     }
 
     /// Takes up new files until `shutdown`.
