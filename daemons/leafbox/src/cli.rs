@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 mod enroll;
 mod registry;
+mod schema;
 
 pub use enroll::{DeviceKeys, Enroll, EnrollAccept, EnrollApprove, EnrollRequest, EnrollRevoke};
 pub use registry::{CopyImage, Image, Place, Registry, Token};
+pub use schema::Schema;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -92,6 +94,9 @@ pub enum Command {
     /// The container registry of this node: its images, space, tokens and travel
     #[command(subcommand)]
     Registry(Registry),
+    /// NATS's own JSON schemas: list them, show one, check a document
+    #[command(subcommand)]
+    Schema(Schema),
     /// Permissions, tried out on the running server
     #[command(subcommand)]
     Auth(Auth),

@@ -49,6 +49,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         }
         Command::Init(arguments) => return commands::init::run(arguments).map(|()| runtime::exit::SUCCESS),
         Command::Check(arguments) => return commands::check::run(global, arguments),
+        Command::Schema(command) => return commands::schema::run(command),
         Command::Unit(unit) => return commands::unit::run(global, unit),
         Command::Clean(arguments) => {
             commands::clean::run(&session::data_dir(global)?, arguments)?;
@@ -90,6 +91,7 @@ async fn run_async(cli: Cli) -> Result<u8> {
         | Command::Init(_)
         | Command::Check(_)
         | Command::Clean(_)
+        | Command::Schema(_)
         | Command::Unit(_) => {
             unreachable!("run() has answered these")
         }

@@ -14,6 +14,7 @@ pub(crate) mod plan;
 pub(crate) mod registry;
 pub(crate) mod render;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod unit;
