@@ -1,38 +1,15 @@
-//! Audit events: who did what, in the stream `LEAFBOX_AUDIT`, which travels to the hub.
-//!
-//! An event is at `leafbox.audit.<node>.registry.<what>`. Requests never wait for one: a queue of
-//! bounded length is emptied by a task of its own, which repeats what JetStream did not acknowledge.
-//! What the queue cannot take is dropped, counted and logged.
+//! What the registry tells of in the audit stream, at `leafbox.audit.<node>.registry.<what>`.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::net::IpAddr;
 
-use async_nats::{
-    Client, HeaderMap,
-    header::NATS_MESSAGE_ID,
-    jetstream::{self, context::PublishError},
-};
-use data_encoding::HEXLOWER;
-use runtime::Backoff;
+use async_nats::Client;
+use runtime::audit::AuditEvent;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     Digest, Repository,
     records::{Seconds, now},
 };
-
-/// Events that wait at most; each is under a KiB.
-const QUEUE: usize = 1024;
-/// How long what waits at the end may take.
-const DRAIN: Duration = Duration::from_secs(6);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,108 +84,19 @@ impl Event {
     }
 }
 
-/// Takes events. Clones share the queue; the [`Publisher`] ends when all are dropped.
-#[derive(Clone, Debug)]
-pub struct Audit {
-    queue: mpsc::Sender<Event>,
-    dropped: Arc<AtomicU64>,
+impl AuditEvent for Event {
+    fn what(&self) -> &'static str {
+        self.what.token()
+    }
 }
 
+/// Takes events of the registry.
+pub type Audit = runtime::audit::Audit<Event>;
+
 /// Publishes what an [`Audit`] takes.
-#[derive(Debug)]
-pub struct Publisher {
-    queue: mpsc::Receiver<Event>,
-    dropped: Arc<AtomicU64>,
-    context: jetstream::Context,
-    subject: String,
-}
+pub type Publisher = runtime::audit::Publisher<Event>;
 
 /// A queue of audit events of this node, and what publishes them with a client of `LEAFBOX`.
 pub fn channel(client: &Client, node: &str) -> (Audit, Publisher) {
-    let (sender, queue) = mpsc::channel(QUEUE);
-    let dropped = Arc::new(AtomicU64::new(0));
-    let audit = Audit { queue: sender, dropped: Arc::clone(&dropped) };
-    let mut context = jetstream::new(client.clone());
-    context.set_timeout(Duration::from_secs(5));
-    (audit, Publisher { queue, dropped, context, subject: format!("leafbox.audit.{node}.registry") })
-}
-
-impl Audit {
-    /// Takes an event, at once.
-    pub fn record(&self, event: Event) {
-        if let Err(error) = self.queue.try_send(event) {
-            lose(&self.dropped, 1, &error);
-        }
-    }
-
-    /// Events that were lost since the start.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-}
-
-/// Counts lost events, and tells of the 1st, 2nd, 4th, 8th and so on: a line for each would drown the
-/// log just when something is wrong.
-fn lose(dropped: &AtomicU64, count: u64, why: &dyn std::fmt::Display) {
-    if count == 0 {
-        return;
-    }
-    let before = dropped.fetch_add(count, Ordering::Relaxed);
-    let after = before + count;
-    if before.checked_ilog2() != after.checked_ilog2() {
-        tracing::warn!(
-            registry.audit.dropped = after,
-            "{after} audit events were lost since the start ({why}): look whether the stream LEAFBOX_AUDIT takes writes"
-        );
-    }
-}
-
-impl Publisher {
-    /// Publishes events in order until every [`Audit`] is dropped, or `finish` is cancelled and the
-    /// queue is empty: it may take 6 s more then. `finish` comes after the last request, not with the
-    /// signal to stop.
-    pub async fn run(mut self, finish: CancellationToken) {
-        let deadline = async {
-            finish.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::pin!(deadline);
-        loop {
-            let event = tokio::select! {
-                biased;
-                event = self.queue.recv() => event,
-                () = finish.cancelled() => None,
-            };
-            let Some(event) = event else { return };
-            tokio::select! {
-                () = self.publish(&event) => {}
-                () = &mut deadline => {
-                    lose(&self.dropped, 1 + self.queue.len() as u64, &"the registry stopped");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Publishes one, again and again until JetStream has it; the id makes it one in the stream.
-    async fn publish(&self, event: &Event) {
-        let id = HEXLOWER.encode(&rand::random::<[u8; 16]>());
-        let payload = serde_json::to_vec(event).expect("an event is plain JSON");
-        let subject = format!("{}.{}", self.subject, event.what.token());
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
-        loop {
-            match self.publish_once(&subject, &id, payload.clone()).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!("the audit event {subject} is not stored yet: {error}"),
-            }
-            tokio::time::sleep(backoff.wait()).await;
-        }
-    }
-
-    async fn publish_once(&self, subject: &str, id: &str, payload: Vec<u8>) -> Result<(), PublishError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_MESSAGE_ID, id);
-        let sent = self.context.publish_with_headers(subject.to_owned(), headers, payload.into()).await?;
-        sent.await.map(drop)
-    }
+    runtime::audit::channel(client, node, "registry")
 }

@@ -4,14 +4,17 @@
 //! Absent on purpose: settings. A daemon reads its own and passes plain values.
 
 pub mod address;
+pub mod audit;
 pub mod backoff;
 pub mod confine;
 pub mod connect;
 pub mod credentials;
 pub mod disk;
 pub mod exit;
+pub mod follow;
 pub mod holder;
 pub mod http;
+pub mod limit;
 pub mod local_tls;
 mod log_file;
 pub mod logging;
@@ -22,6 +25,7 @@ pub mod pulse;
 pub mod server_tls;
 pub mod shutdown;
 mod stall;
+pub mod visitor;
 pub mod whole_file;
 
 pub use address::{AddressError, from_loopback, reachable};

@@ -3,13 +3,16 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
+use runtime::{
+    limit::{Limiter, Pace},
+    visitor::Visitor,
+};
 use settings::node::Anonymous;
 
 use super::{
-    BadAuthorization, BadBearer, Caller, Credentials, Peer, Refused, Scopes,
+    BadAuthorization, BadBearer, Caller, Credentials, Refused, Scopes,
     bearer::{Claims, LIFETIME, Login, SigningKey},
     challenge::challenge,
-    limit::{Limiter, Pace},
     login,
     rights::{Actions, Rights},
 };
@@ -68,7 +71,7 @@ impl Access {
     /// Who makes a request with these headers from `socket`. Without credentials that is somebody
     /// anonymous, with whatever rights; wrong ones are refused.
     pub fn caller(&self, headers: &HeaderMap, socket: SocketAddr) -> Result<Caller, Refused> {
-        let peer = Peer::of(headers, socket);
+        let peer = Visitor::of(headers, socket);
         let credentials = Credentials::of(headers).map_err(|error| self.failed(&peer, "", error.into()))?;
         match &credentials {
             Credentials::None => Ok(self.anonymous(&peer)),
@@ -92,7 +95,7 @@ impl Access {
     pub(super) async fn grant(
         &self,
         credentials: &Credentials,
-        peer: &Peer,
+        peer: &Visitor,
         asked: Scopes,
     ) -> Result<(String, Scopes), GrantError> {
         let token = match credentials {
@@ -114,13 +117,18 @@ impl Access {
         Ok((token, scopes))
     }
 
-    fn anonymous(&self, peer: &Peer) -> Caller {
+    fn anonymous(&self, peer: &Visitor) -> Caller {
         let rights = if peer.is_local { self.0.anonymous.clone() } else { Rights::default() };
         Caller { token: None, rights, scopes: None }
     }
 
     /// The token that a secret is of, and a name with it where one is given.
-    fn logged_in(&self, user: Option<&str>, secret: &str, peer: &Peer) -> Result<Arc<TokenRecord>, Refused> {
+    fn logged_in(
+        &self,
+        user: Option<&str>,
+        secret: &str,
+        peer: &Visitor,
+    ) -> Result<Arc<TokenRecord>, Refused> {
         // Before the secret is looked at: who tries must not learn from the answers.
         self.heard(peer, user.unwrap_or_default())?;
         let index = self.0.storage.index();
@@ -132,7 +140,7 @@ impl Access {
     }
 
     /// Who got a Bearer token here. One that is good is heard whatever others of its network do.
-    fn bearer(&self, token: &str, peer: &Peer) -> Result<Caller, Refused> {
+    fn bearer(&self, token: &str, peer: &Visitor) -> Result<Caller, Refused> {
         let ended = |bearer| Refused::BearerEnded { bearer, scopes: Scopes::default() };
         let record = self.0.storage.index().bearer();
         let key = record.and_then(|record| SigningKey::of(&record));
@@ -155,13 +163,13 @@ impl Access {
         Ok(caller(&token, Some(claims.scopes)))
     }
 
-    fn heard(&self, peer: &Peer, user: &str) -> Result<(), Refused> {
+    fn heard(&self, peer: &Visitor, user: &str) -> Result<(), Refused> {
         let key = self.0.limiter.key(peer, user);
         self.0.limiter.check(key, Instant::now()).map_err(|wait| Refused::TooManyFailures { wait })
     }
 
     /// Counts a failed attempt and tells of it.
-    fn failed(&self, peer: &Peer, user: &str, refused: Refused) -> Refused {
+    fn failed(&self, peer: &Visitor, user: &str, refused: Refused) -> Refused {
         let at = Instant::now();
         self.0.limiter.failed(self.0.limiter.key(peer, user), at);
         if let Some(held_back) = self.0.pace.allow(MOST_TOLD, at) {
@@ -189,7 +197,7 @@ fn caller(token: &TokenRecord, scopes: Option<Scopes>) -> Caller {
 
 /// Whom a proxy connects for, in a sentence: not in place of the address, as any program of this
 /// machine may say it.
-fn told(peer: &Peer) -> String {
+fn told(peer: &Visitor) -> String {
     peer.forwarded.map(|client| format!(" (a proxy says, for {client})")).unwrap_or_default()
 }
 

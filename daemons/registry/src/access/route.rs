@@ -16,11 +16,11 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use runtime::http::Peer as Connection;
+use runtime::{http::Peer, visitor::Visitor};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Access, Credentials, Peer, Refused, Scopes, bearer::LIFETIME, guard::GrantError};
+use super::{Access, Credentials, Refused, Scopes, bearer::LIFETIME, guard::GrantError};
 
 /// Bytes of a form.
 const LONGEST_FORM: usize = 64 * 1024;
@@ -89,7 +89,7 @@ pub struct TokenAnswer {
 
 impl Access {
     /// Answers `GET` and `POST /token`.
-    pub async fn token(&self, head: &request::Parts, connection: Connection, body: Body) -> Response {
+    pub async fn token(&self, head: &request::Parts, connection: Peer, body: Body) -> Response {
         let request = match head.method {
             Method::GET | Method::HEAD => TokenRequest::of_query(head.uri.query().unwrap_or_default()),
             Method::POST => match tokio::time::timeout(PATIENCE, to_bytes(body, LONGEST_FORM)).await {
@@ -121,14 +121,14 @@ impl Access {
     async fn bearer_token(
         &self,
         headers: &HeaderMap,
-        connection: Connection,
+        connection: Peer,
         request: TokenRequest,
     ) -> Result<TokenAnswer, GrantError> {
         let credentials = match request.login {
             Some(login) => login,
             None => Credentials::of(headers).map_err(Refused::from)?,
         };
-        let peer = Peer::of(headers, connection.address);
+        let peer = Visitor::of(headers, connection.address);
         let (token, scope) = self.grant(&credentials, &peer, request.scopes).await?;
         let issued_at = OffsetDateTime::now_utc().format(&Rfc3339).expect("now has a date");
         Ok(TokenAnswer { access_token: token.clone(), token, scope, expires_in: LIFETIME, issued_at })

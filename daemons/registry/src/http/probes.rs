@@ -6,11 +6,10 @@ use axum::{
     http::{Method, StatusCode, header, request},
     response::Response,
 };
-use runtime::http::Peer;
+use runtime::{http::Peer, visitor::Visitor};
 use serde_json::json;
 
 use super::{Asked, Failure, Service, answer::Answer};
-use crate::access;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// As Prometheus asks for it.
@@ -34,7 +33,7 @@ pub(super) async fn answer(
         "/healthz" if reads => ("/healthz", text(StatusCode::OK, TEXT, "ok\n")),
         "/readyz" if reads => ("/readyz", readiness(service)),
         // The names of namespaces and the traffic are nobody's business but this machine's.
-        "/metrics" if reads && access::Peer::of(&head.headers, peer.address).is_local => {
+        "/metrics" if reads && Visitor::of(&head.headers, peer.address).is_local => {
             ("/metrics", text(StatusCode::OK, METRICS, service.0.metrics.text()))
         }
         "/token" => {

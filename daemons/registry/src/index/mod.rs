@@ -23,10 +23,10 @@ use async_nats::jetstream;
 use tokio::{sync::watch as channel, task::JoinSet};
 
 pub use query::Counts;
+pub use runtime::follow::FollowError;
 pub use state::{Tagged, Versioned};
-pub use watch::FollowError;
 
-pub(crate) use watch::{is_marker, stream_info};
+pub(crate) use runtime::follow::{is_marker, stream_info};
 
 use crate::{Bucket, Key};
 use state::State;
@@ -90,7 +90,7 @@ impl Index {
 
     /// Waits until all is known that was in a bucket at the time of the call.
     pub async fn caught_up_with(&self, bucket: Bucket) -> Result<(), Behind> {
-        let info = stream_info(self.context(), &bucket.stream(), bucket.name()).await?;
+        let info = stream_info(self.context(), bucket.name()).await?;
         self.reached(bucket, info.state.last_seq).await
     }
 

@@ -14,12 +14,13 @@ use std::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use registry::{
     Bucket, Digest, Key, Reference, Repository, Tag, UploadId,
-    access::{Action, Actions, Credentials, Peer, Scopes, Secret, TokenRequest},
+    access::{Action, Actions, Credentials, Scopes, Secret, TokenRequest},
     chunks::Runs,
     parse::{ContentRange, Query, Target, Wanted, next_link, next_of, wanted},
     records::{AnnounceRecord, BlobRecord, LinkRecord, ManifestRecord, TagRecord, TokenRecord, UploadRecord},
     storage::{Document, annotations_of, is_manifest_type},
 };
+use runtime::visitor::Visitor;
 use serde::{Serialize, de::DeserializeOwned};
 
 type Check = fn(&str);
@@ -267,8 +268,8 @@ fn host(text: &str) {
     for name in [header::HOST, header::FORWARDED, header::ORIGIN] {
         let headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 5000));
-        assert!(!Peer::of(&headers, elsewhere).is_local);
-        let here = Peer::of(&headers, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        assert!(!Visitor::of(&headers, elsewhere).is_local);
+        let here = Visitor::of(&headers, SocketAddr::from(([127, 0, 0, 1], 5000)));
         if here.is_local {
             assert_eq!(name, header::HOST);
             assert!(names_loopback(text), "{text}");

@@ -1,7 +1,7 @@
 //! Counts failed logins, and refuses more of them for a while.
 //!
-//! A secret of 256 bits is not found by trying. The limit keeps what tries from filling the log, the
-//! audit stream and a core.
+//! A secret of 128 bits or more is not found by trying. The limit keeps what tries from filling the
+//! log, the audit stream and a core.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -11,23 +11,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::peer::Peer;
+use crate::visitor::Visitor;
 
-/// Failures within [`WINDOW`] that are answered one by one.
-pub(super) const MOST_FAILURES: u32 = 10;
+/// Failures within [`WINDOW`] that are answered one by one, where nothing else is said.
+pub const MOST_FAILURES: u32 = 10;
 /// From the first failure on.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_secs(60);
 /// Who has failed lately, at most: whoever has many addresses must not fill the memory.
 const MOST_KNOWN: usize = 4096;
 
 /// Failures by peer.
-#[derive(Default)]
-pub(super) struct Limiter {
+#[derive(Debug)]
+pub struct Limiter {
+    most: u32,
     hasher: RandomState,
     failures: Mutex<HashMap<u64, Failures>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Failures {
     since: Instant,
     count: u32,
@@ -41,24 +42,38 @@ impl Failures {
 
 /// Whom failures are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key(u64);
+pub struct Key(u64);
+
+impl Default for Limiter {
+    fn default() -> Self {
+        Self::new(MOST_FAILURES)
+    }
+}
 
 impl Limiter {
+    /// One that answers `most` failures within [`WINDOW`].
+    pub fn new(most: u32) -> Self {
+        Self { most, hasher: RandomState::new(), failures: Mutex::default() }
+    }
+
     /// Who a login is counted for: the peer's network. All behind a reverse proxy on this machine
     /// come from loopback, so that whom it connects for, and the user name, count there too: one's
     /// failures must not lock the others out. What a proxy says stands beside the address, not in its
     /// place: else a program here could have another machine locked out.
-    pub(super) fn key(&self, peer: &Peer, user: &str) -> Key {
+    pub fn key(&self, peer: &Visitor, user: &str) -> Key {
         let user = if peer.address.is_loopback() { user } else { "" };
         let counted: (IpAddr, Option<IpAddr>, &str) = (peer.network(), peer.forwarded_network(), user);
         Key(self.hasher.hash_one(counted))
     }
 
-    /// Whether another attempt is heard at `now`; else how long to wait.
-    pub(super) fn check(&self, key: Key, now: Instant) -> Result<(), Duration> {
+    /// Whether another attempt is heard at `now`.
+    ///
+    /// # Errors
+    /// How long to wait, where none is.
+    pub fn check(&self, key: Key, now: Instant) -> Result<(), Duration> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failures.get(&key.0) {
-            Some(known) if known.count >= MOST_FAILURES && !known.are_over(now) => {
+            Some(known) if known.count >= self.most && !known.are_over(now) => {
                 Err(WINDOW - now.saturating_duration_since(known.since))
             }
             _ => Ok(()),
@@ -66,7 +81,7 @@ impl Limiter {
     }
 
     /// Counts a failed attempt.
-    pub(super) fn failed(&self, key: Key, now: Instant) {
+    pub fn failed(&self, key: Key, now: Instant) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MOST_KNOWN && !failures.contains_key(&key.0) {
             make_room(&mut failures, now);
@@ -93,13 +108,13 @@ fn make_room(failures: &mut HashMap<u64, Failures>, now: Instant) {
 }
 
 /// Lets few of many equal events through, and counts the others.
-#[derive(Default)]
-pub(super) struct Pace(Mutex<Option<Failures>>);
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<Option<Failures>>);
 
 impl Pace {
     /// Whether one more is let through: `most` of them within [`WINDOW`]. Then how many were not since
     /// the last one that was.
-    pub(super) fn allow(&self, most: u32, now: Instant) -> Option<u32> {
+    pub fn allow(&self, most: u32, now: Instant) -> Option<u32> {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = counted.get_or_insert(Failures { since: now, count: 0 });
         let mut held_back = 0;
@@ -120,8 +135,8 @@ mod tests {
 
     use super::*;
 
-    fn peer(address: &str) -> Peer {
-        Peer::of(&HeaderMap::new(), format!("{address}:1").parse().unwrap())
+    fn peer(address: &str) -> Visitor {
+        Visitor::of(&HeaderMap::new(), format!("{address}:1").parse().unwrap())
     }
 
     #[test]
@@ -151,7 +166,7 @@ mod tests {
         assert_ne!(key("127.0.0.1", "a"), key("127.0.0.1", "b"));
         let proxied = |client: &str| {
             let forwarded = Some(client.parse().unwrap());
-            limiter.key(&Peer { forwarded, ..peer("127.0.0.1") }, "a")
+            limiter.key(&Visitor { forwarded, ..peer("127.0.0.1") }, "a")
         };
         assert_eq!(proxied("192.0.2.1"), proxied("192.0.2.1"));
         assert_ne!(proxied("192.0.2.1"), proxied("192.0.2.2"));

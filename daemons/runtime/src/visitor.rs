@@ -1,4 +1,5 @@
-//! Where a request comes from, and whether it may go without a token.
+//! Where a request comes from: whom failures are counted for, and whether it is a program of this
+//! machine that asks for itself.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +11,7 @@ use axum::http::{
 
 /// Who connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct Visitor {
     /// The address, IPv4 where an IPv6 socket shows one (`::ffff:127.0.0.1`).
     pub address: IpAddr,
     /// It is a program of this machine that asks for itself.
@@ -20,7 +21,7 @@ pub struct Peer {
     pub forwarded: Option<IpAddr>,
 }
 
-impl Peer {
+impl Visitor {
     /// Reads who connected from `socket` with these headers.
     ///
     /// A reverse proxy on this machine connects from loopback as well, for anybody: it shows by the
@@ -92,7 +93,7 @@ mod tests {
             let name: HeaderName = name.parse().unwrap();
             (name, HeaderValue::from_str(value).unwrap())
         });
-        Peer::of(&headers.collect(), socket.parse().unwrap()).is_local
+        Visitor::of(&headers.collect(), socket.parse().unwrap()).is_local
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
                 HeaderName::from_static("x-forwarded-for"),
                 HeaderValue::from_static(value),
             )]);
-            Peer::of(&headers, socket.parse().unwrap()).forwarded.map(|address| address.to_string())
+            Visitor::of(&headers, socket.parse().unwrap()).forwarded.map(|address| address.to_string())
         };
         for (value, client) in [
             ("192.0.2.1", Some("192.0.2.1")),
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn neighbours_in_one_64_are_counted_together() {
-        let network = |socket: &str| Peer::of(&HeaderMap::new(), socket.parse().unwrap()).network();
+        let network = |socket: &str| Visitor::of(&HeaderMap::new(), socket.parse().unwrap()).network();
         assert_eq!(network("[2001:db8::1]:1"), network("[2001:db8::ffff:2]:9"));
         assert_ne!(network("[2001:db8::1]:1"), network("[2001:db8:0:1::1]:1"));
         assert_ne!(network("192.0.2.1:1"), network("192.0.2.2:1"));
