@@ -1,0 +1,9 @@
+//! The login: ceremonies with a software authenticator, over the routes that a browser uses.
+
+mod device;
+mod enrolment;
+mod entering;
+mod pages;
+mod passkeys;
+mod sessions;
+mod site;

@@ -1,0 +1,5 @@
+//! The console against a real nats-server.
+#![allow(clippy::unwrap_used)]
+
+mod login;
+mod server;
