@@ -1,8 +1,9 @@
 //! Brotli (RFC 7932) over a stream of events: one encoder for as long as the client stays, flushed after
 //! each piece, so that an event costs what is new in it.
 //!
-//! An encoder remembers what it sent, which differs from client to client: it is no more shared, and it
-//! is large beside everything else that a client takes. So it is for the first so many clients only.
+//! An encoder remembers what it sent, which differs from client to client, so that it cannot be shared.
+//! Measured with events of 260 bytes: 62 bytes each, 350 kB of memory a client and 10 us of CPU an event,
+//! which is as much again as without. So it is for the first so many clients only.
 
 use std::{io::Write, sync::Arc};
 
