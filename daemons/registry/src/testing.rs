@@ -1,13 +1,16 @@
 //! A nats-server with the registry's streams, for tests.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use async_nats::{
     Client,
     jetstream::{self, kv, stream},
 };
-use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary};
+use supervisor::{
+    Addresses, NatsServer,
+    testing::{listen_at, start_in, store_in},
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -37,14 +40,14 @@ impl Default for Limits {
 pub(crate) struct Server {
     folder: TempDir,
     limits: Limits,
-    address: SocketAddr,
+    bound: Addresses,
     server: Option<NatsServer>,
 }
 
 impl Server {
     pub(crate) async fn start(limits: Limits) -> Self {
-        let address = "127.0.0.1:0".parse().unwrap();
-        let mut server = Self { folder: tempfile::tempdir().unwrap(), limits, address, server: None };
+        let (folder, bound) = (tempfile::tempdir().unwrap(), Addresses::default());
+        let mut server = Self { folder, limits, bound, server: None };
         server.run().await;
         server.make_streams().await;
         server
@@ -52,28 +55,15 @@ impl Server {
 
     /// Starts it; again at the same address, with what is on its disk.
     pub(crate) async fn run(&mut self) {
-        let config = self.folder.path().join("nats-server.conf");
-        let port = if self.address.port() == 0 { -1 } else { i32::from(self.address.port()) };
         let text = format!(
-            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: node\nmax_payload: {}\n\
+            "listen: \"{}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: node\nmax_payload: {}\n\
              jetstream {{ store_dir: \"{}\", sync_interval: always, cipher: aes, key: test }}\n",
+            listen_at(self.bound.client),
             self.limits.payload,
-            self.folder.path().join("jetstream").display()
+            store_in(self.folder.path()).display()
         );
-        fs::write(&config, text).unwrap();
-        let launch = Launch {
-            binary: nats_server_binary().await,
-            config,
-            store: Some(self.folder.path().join("jetstream")),
-            environment: Vec::new(),
-            run_dir: self.folder.path().join("run"),
-            log: LogSink::Tracing { server: "node".to_owned() },
-            ready_timeout: DEADLINE,
-            routes: false,
-            keys: Vec::new(),
-        };
-        let server = NatsServer::start(&launch).await.unwrap();
-        self.address = server.addresses().client.unwrap();
+        let server = start_in(self.folder.path(), &text).await;
+        self.bound = server.addresses().clone();
         self.server = Some(server);
     }
 
@@ -110,7 +100,7 @@ impl Server {
     /// A connection that lasts, as a daemon's.
     pub(crate) async fn client(&self) -> Client {
         let options = runtime::ConnectOptions {
-            urls: vec![format!("nats://{}", self.address)],
+            urls: vec![format!("nats://{}", self.bound.client.unwrap())],
             credentials: None,
             tls: None,
             name: "test".to_owned(),

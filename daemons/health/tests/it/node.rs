@@ -1,6 +1,6 @@
 //! A plain nats-server with the health daemon beside it.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use async_nats::{
     Client,
@@ -9,7 +9,10 @@ use async_nats::{
 use health::{Applied, Config, Pulse, Report};
 use runtime::{ConnectOptions, Monitoring, connect, http};
 use settings::{ByteSize, NodeRole};
-use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary};
+use supervisor::{
+    NatsServer,
+    testing::{listen_at, start_in, store_in},
+};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -34,30 +37,14 @@ impl Node {
 
     /// Starts the server on the ports that it had before, if it had any.
     pub(crate) async fn start_server(&mut self, more: &str) {
-        let port = |address: SocketAddr| match address.port() {
-            0 => "127.0.0.1:-1".to_owned(),
-            _ => address.to_string(),
-        };
-        let config = self.folder.path().join("nats-server.conf");
+        let listen = |before: SocketAddr| listen_at((before.port() != 0).then_some(before));
         let text = format!(
             "listen: \"{}\"\nhttp: \"{}\"\nserver_name: node\n{}\n",
-            port(self.client),
-            port(self.monitoring),
-            more.replace("STORE", &self.folder.path().join("jetstream").display().to_string())
+            listen(self.client),
+            listen(self.monitoring),
+            more.replace("STORE", &store_in(self.folder.path()).display().to_string())
         );
-        fs::write(&config, text).unwrap();
-        let launch = Launch {
-            binary: nats_server_binary().await,
-            config,
-            store: None,
-            environment: Vec::new(),
-            run_dir: self.folder.path().join("run"),
-            log: LogSink::Tracing { server: "node".to_owned() },
-            ready_timeout: DEADLINE,
-            routes: false,
-            keys: Vec::new(),
-        };
-        let server = NatsServer::start(&launch).await.unwrap();
+        let server = start_in(self.folder.path(), &text).await;
         self.client = server.addresses().client.unwrap();
         self.monitoring = server.addresses().monitoring.unwrap();
         self.server = Some(server);

@@ -1,11 +1,6 @@
 //! A fleet, its keys, the servers that run it, and users that notice what they are denied.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use async_nats::{Client, ConnectOptions, Event};
 use futures::StreamExt;
@@ -13,7 +8,7 @@ use identity::{
     Creds, JwtSet, KeyStore, UserRequest, claims::AccountBody, ensure_fleet_keys, layout, mint, sign,
 };
 use settings::{Fleet, Name};
-use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary};
+use supervisor::{NatsServer, testing::start_in};
 use tokio::{sync::mpsc, time::timeout};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -124,14 +119,12 @@ impl Shops {
 
     pub(crate) async fn start_with(&self, server: &str, more: &str) -> NatsServer {
         let data = self.folder.path().join(server);
-        fs::create_dir_all(&data).unwrap();
         let preload: String = self
             .set
             .accounts
             .values()
             .map(|account| format!("  {}: {}\n", account.public_key, account.jwt))
             .collect();
-        let config = data.join("nats.conf");
         let text = format!(
             "server_name: {server}\nports_file_dir: \"{}\"\nlisten: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\noperator: {}\n\
              system_account: {}\nresolver: {{ type: full, dir: \"{}\", allow_delete: true, interval: \"1s\" }}\n\
@@ -141,24 +134,8 @@ impl Shops {
             self.set.system_account,
             data.join("resolver").display(),
         );
-        fs::write(&config, text).unwrap();
-        launch(config, &data).await
+        start_in(&data, &text).await
     }
-}
-
-async fn launch(config: PathBuf, data: &Path) -> NatsServer {
-    let launch = Launch {
-        binary: nats_server_binary().await,
-        config,
-        store: None,
-        environment: Vec::new(),
-        run_dir: data.join("run"),
-        log: LogSink::Function(Arc::new(|_| ())),
-        ready_timeout: PATIENCE,
-        routes: false,
-        keys: Vec::new(),
-    };
-    NatsServer::start(&launch).await.unwrap()
 }
 
 /// A connection that hears what the server denies it.

@@ -10,7 +10,10 @@ use registry::{Config, Digest, RegistryConnections, records::CHUNKS_STREAM};
 use runtime::{ConnectOptions, Credentials};
 use settings::{Settings, Sources};
 use stores::{Clients, Healthy};
-use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary_blocking};
+use supervisor::{
+    NatsServer,
+    testing::{start_in, store_in},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The store is encrypted and flushed before each acknowledgement: as on every leafbox node.
@@ -46,23 +49,10 @@ pub(crate) struct Nats {
 
 impl Nats {
     pub(crate) fn start(folder: &std::path::Path) -> Result<Self> {
-        fs::create_dir_all(folder)?;
-        let config = folder.join("nats.conf");
-        fs::write(&config, CONFIG.replace("\"jetstream\"", &format!("{:?}", folder.join("jetstream"))))?;
-        let launch = Launch {
-            binary: nats_server_binary_blocking(),
-            config,
-            environment: Vec::new(),
-            run_dir: folder.join("run"),
-            store: Some(folder.join("jetstream")),
-            log: LogSink::Tracing { server: "bench".to_owned() },
-            ready_timeout: std::time::Duration::from_secs(30),
-            routes: false,
-            keys: Vec::new(),
-        };
+        let config = CONFIG.replace("\"jetstream\"", &format!("{:?}", store_in(folder)));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (server, url) = runtime.block_on(async {
-            let server = NatsServer::start(&launch).await?;
+            let server = start_in(folder, &config).await;
             let addresses = server.addresses();
             let url = format!("nats://{}", addresses.client.context("a client address")?);
             let monitoring = addresses.monitoring.context("a monitoring address")?;

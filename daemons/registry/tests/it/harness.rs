@@ -1,6 +1,6 @@
 //! A nats-server with the registry's streams, as `leafbox apply` makes them.
 
-use std::{fs, future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, time::Duration};
 
 use async_nats::{
     Client,
@@ -16,7 +16,10 @@ use registry::{
     storage::{Backend, BodyError, Policy},
 };
 use serde_json::json;
-use supervisor::{Launch, LogSink, NatsServer, testing::nats_server_binary};
+use supervisor::{
+    Addresses, NatsServer,
+    testing::{listen_at, start_in, store_in},
+};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -26,7 +29,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// A nats-server, flushed as leafbox's is.
 pub(crate) struct Node {
     pub(crate) folder: TempDir,
-    address: SocketAddr,
+    bound: Addresses,
     server: Option<NatsServer>,
 }
 
@@ -39,35 +42,22 @@ impl Node {
     }
 
     pub(crate) async fn start_empty() -> Self {
-        let address = "127.0.0.1:0".parse().unwrap();
-        let mut node = Self { folder: tempfile::tempdir().unwrap(), address, server: None };
+        let (folder, bound) = (tempfile::tempdir().unwrap(), Addresses::default());
+        let mut node = Self { folder, bound, server: None };
         node.run().await;
         node
     }
 
     /// Starts it; again at the same address, with what is on its disk.
     pub(crate) async fn run(&mut self) {
-        let config = self.folder.path().join("nats-server.conf");
-        let port = if self.address.port() == 0 { -1 } else { i32::from(self.address.port()) };
         let text = format!(
-            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: node\n\
+            "listen: \"{}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: node\n\
              jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
-            self.folder.path().join("jetstream").display()
+            listen_at(self.bound.client),
+            store_in(self.folder.path()).display()
         );
-        fs::write(&config, text).unwrap();
-        let launch = Launch {
-            binary: nats_server_binary().await,
-            config,
-            store: Some(self.folder.path().join("jetstream")),
-            environment: Vec::new(),
-            run_dir: self.folder.path().join("run"),
-            log: LogSink::Tracing { server: "node".to_owned() },
-            ready_timeout: DEADLINE,
-            routes: false,
-            keys: Vec::new(),
-        };
-        let server = NatsServer::start(&launch).await.unwrap();
-        self.address = server.addresses().client.unwrap();
+        let server = start_in(self.folder.path(), &text).await;
+        self.bound = server.addresses().clone();
         self.server = Some(server);
     }
 
@@ -78,7 +68,7 @@ impl Node {
 
     /// The URL of its client listener.
     pub(crate) fn url(&self) -> String {
-        format!("nats://{}", self.address)
+        format!("nats://{}", self.bound.client.unwrap())
     }
 
     /// A connection that lasts, as a daemon's.

@@ -6,7 +6,10 @@ use async_nats::{Client, jetstream};
 use futures::StreamExt;
 use settings::{Fleet, Name, Node, NodeRole, travel::link_denies};
 use stores::{Clients, Healthy, Plan};
-use supervisor::{Addresses, Launch, LogSink, NatsServer, testing::nats_server_binary};
+use supervisor::{
+    Addresses, NatsServer,
+    testing::{listen_at, start_in, store_in},
+};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -90,20 +93,7 @@ impl Site {
 
     /// Starts the server; again at the same addresses, with what is on its disk.
     pub(crate) async fn run(&mut self) {
-        let config = self.directory.path().join("nats.conf");
-        std::fs::write(&config, self.config()).unwrap();
-        let launch = Launch {
-            binary: nats_server_binary().await,
-            config,
-            store: Some(self.directory.path().join("jetstream")),
-            environment: Vec::new(),
-            run_dir: self.directory.path().join("run"),
-            log: LogSink::Tracing { server: self.node.name.to_string() },
-            ready_timeout: Duration::from_secs(30),
-            routes: false,
-            keys: Vec::new(),
-        };
-        let server = NatsServer::start(&launch).await.unwrap();
+        let server = start_in(self.directory.path(), &self.config()).await;
         self.bound = server.addresses().clone();
         self.server = Some(server);
     }
@@ -114,7 +104,7 @@ impl Site {
 
     /// Loses the disk while stopped.
     pub(crate) fn wipe(&self) {
-        std::fs::remove_dir_all(self.directory.path().join("jetstream")).unwrap();
+        std::fs::remove_dir_all(store_in(self.directory.path())).unwrap();
     }
 
     pub(crate) fn leaf_address(&self) -> SocketAddr {
@@ -200,17 +190,15 @@ impl Site {
     }
 
     fn config(&self) -> String {
-        let port =
-            |address: Option<SocketAddr>| address.map_or("-1".into(), |address| address.port().to_string());
-        let directory = self.directory.path().display();
         let domain = settings::travel::domain(&self.node);
         let mut config = format!(
-            "server_name: \"{}\"\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\n\
-             jetstream {{ store_dir: \"{directory}/jetstream\", domain: \"{domain}\", sync_interval: always, max_file: 4GB, max_mem: 64MB }}\n\
+            "server_name: \"{}\"\nlisten: \"{}\"\nhttp: \"{}\"\n\
+             jetstream {{ store_dir: \"{}\", domain: \"{domain}\", sync_interval: always, max_file: 4GB, max_mem: 64MB }}\n\
              system_account: SYS\naccounts {{\n",
             self.node.name,
-            port(self.bound.client),
-            port(self.bound.monitoring),
+            listen_at(self.bound.client),
+            listen_at(self.bound.monitoring),
+            store_in(self.directory.path()).display(),
         );
         for account in &self.accounts {
             let jetstream = if account == "SYS" { "" } else { "jetstream: enabled, " };
@@ -222,7 +210,7 @@ impl Site {
         }
         config.push_str("}\nleafnodes {\n");
         if self.node.role == NodeRole::Hub {
-            writeln!(config, "  listen: \"127.0.0.1:{}\"", port(self.bound.leaf)).unwrap();
+            writeln!(config, "  listen: \"{}\"", listen_at(self.bound.leaf)).unwrap();
         }
         if let Some(uplink) = self.uplink {
             config.push_str("  reconnect: 1\n  remotes: [\n");

@@ -20,7 +20,10 @@ use settings::{
     builtin::{LEAF_ROLE, REGISTRY_INBOX},
     travel::link_denies,
 };
-use supervisor::{Addresses, Launch, LogSink, NatsServer, testing::nats_server_binary};
+use supervisor::{
+    Addresses, NatsServer,
+    testing::{listen_at, start_in, store_in},
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -90,20 +93,7 @@ impl Site {
 
     /// Starts nats-server; again at the same addresses, with what is on its disk.
     pub(crate) async fn run_server(&mut self) {
-        let config = self.folder.path().join("nats-server.conf");
-        std::fs::write(&config, self.config()).unwrap();
-        let launch = Launch {
-            binary: nats_server_binary().await,
-            config,
-            store: Some(self.folder.path().join("jetstream")),
-            environment: Vec::new(),
-            run_dir: self.folder.path().join("run"),
-            log: LogSink::Tracing { server: self.node.name.to_string() },
-            ready_timeout: DEADLINE,
-            routes: false,
-            keys: Vec::new(),
-        };
-        let server = NatsServer::start(&launch).await.unwrap();
+        let server = start_in(self.folder.path(), &self.config()).await;
         self.bound = server.addresses().clone();
         self.server = Some(server);
     }
@@ -118,23 +108,21 @@ impl Site {
     }
 
     fn config(&self) -> String {
-        let port =
-            |address: Option<SocketAddr>| address.map_or("-1".into(), |address| address.port().to_string());
-        let folder = self.folder.path().display();
         let mut config = format!(
-            "server_name: \"{}\"\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:-1\"\n\
-             jetstream {{ store_dir: \"{folder}/jetstream\", domain: \"{}\", sync_interval: always }}\n\
+            "server_name: \"{}\"\nlisten: \"{}\"\nhttp: \"127.0.0.1:-1\"\n\
+             jetstream {{ store_dir: \"{}\", domain: \"{}\", sync_interval: always }}\n\
              accounts {{ LEAFBOX {{ jetstream: enabled, users: [\n\
              {{ user: test, password: test }}\n{}{}] }} }}\nleafnodes {{\n",
             self.node.name,
-            port(self.bound.client),
+            listen_at(self.bound.client),
+            store_in(self.folder.path()).display(),
             settings::travel::domain(&self.node),
             self.user("registry", self.node.name.as_str()),
             // One for each leaf, since each has a key of its own.
             self.user(LEAF_ROLE, LEAF) + &self.user(LEAF_ROLE, "shop-2"),
         );
         if self.node.role == NodeRole::Hub {
-            config.push_str(&format!("listen: \"127.0.0.1:{}\"\n", port(self.bound.leaf)));
+            config.push_str(&format!("listen: \"{}\"\n", listen_at(self.bound.leaf)));
         }
         if let Some(url) = self.node.uplink.urls.first() {
             let denies = &link_denies(&self.fleet, &self.node)["LEAFBOX"];
