@@ -44,18 +44,19 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use settings::builtin::{REGISTRY_BLOBS, REGISTRY_RECORDS, REGISTRY_TAGS};
 
 use crate::{Algorithm, Digest, Repository, Tag, UploadId, chunks::Runs};
 
 /// The stream of chunks. Each is at `leafbox.registry.chunk.<upload id>`.
-pub const CHUNKS_STREAM: &str = "LEAFBOX_BLOBS";
+pub const CHUNKS_STREAM: &str = REGISTRY_BLOBS;
 /// The subject of an upload's chunks is this with the upload's id.
 pub const CHUNKS_SUBJECT: &str = "leafbox.registry.chunk";
 /// The bucket of all records but tags.
-pub const RECORDS_BUCKET: &str = "leafbox_registry";
+pub const RECORDS_BUCKET: &str = REGISTRY_RECORDS;
 /// The bucket of tags, with the last 64 changes of each: whoever watches it sees every change, and
 /// can replay them.
-pub const TAGS_BUCKET: &str = "leafbox_tags";
+pub const TAGS_BUCKET: &str = REGISTRY_TAGS;
 
 /// Seconds since 1970, by the clock of the node that wrote it.
 pub type Seconds = u64;

@@ -27,6 +27,7 @@ pub use error::ChunkError;
 pub use hasher::Hasher;
 pub use pool::{Buffer, Permit, Pool};
 pub use runs::{Chunk, Run, Runs};
+pub(crate) use store::LARGEST_CHUNK;
 pub use store::{ChunkConnections, ChunkStore, StreamState};
 pub use writer::{Writer, Written};
 

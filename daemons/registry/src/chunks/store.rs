@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// What a chunk holds at most: the default payload limit of nats-server without a header's room.
-const LARGEST_CHUNK: usize = 1_047_552;
+pub(crate) const LARGEST_CHUNK: usize = 1_047_552;
 /// What the payload limit keeps free for headers, should a chunk ever have some.
 const HEADROOM: usize = 1024;
 /// How long nats-server may give no answer before an operation gives up.

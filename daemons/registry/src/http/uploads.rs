@@ -17,6 +17,7 @@ use crate::{
     Algorithm, Digest, Repository, UploadId,
     access::Action,
     audit::{Event, What},
+    chunks::LARGEST_CHUNK,
     parse::ContentRange,
     storage::StorageError,
 };
@@ -25,7 +26,7 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// What clients are asked to send at least in one PATCH: it fills a message of the stream. Less is
 /// taken as well, and costs a message and a record each time.
-const CHUNK: u64 = 1_047_552;
+const CHUNK: usize = LARGEST_CHUNK;
 
 /// POST: begins an upload, or ends it at once where the blob is here or comes along.
 pub(crate) async fn begin(
