@@ -1,12 +1,10 @@
-//! A nats-server with the registry's streams, for tests.
+//! A nats-server with the registry's stream of chunks, for tests.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
-use async_nats::{
-    Client,
-    jetstream::{self, kv, stream},
-};
+use async_nats::{Client, jetstream};
+use settings::{ByteSize, Fleet};
 use supervisor::{
     Addresses, NatsServer,
     testing::{listen_at, start_in, store_in},
@@ -15,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     chunks::{Budget, ChunkConnections, ChunkStore},
-    records::{CHUNKS_STREAM, CHUNKS_SUBJECT, RECORDS_BUCKET, TAGS_BUCKET},
+    records::CHUNKS_STREAM,
 };
 
 /// How long a condition may take that is met in seconds.
@@ -26,13 +24,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Limits {
     /// Of one message.
     pub(crate) payload: usize,
-    /// Of the stream of chunks; -1 is none.
-    pub(crate) stream: i64,
+    /// Of the stream of chunks.
+    pub(crate) stream: Option<ByteSize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { payload: 1 << 20, stream: -1 }
+        Self { payload: 1 << 20, stream: None }
     }
 }
 
@@ -49,7 +47,7 @@ impl Server {
         let (folder, bound) = (tempfile::tempdir().unwrap(), Addresses::default());
         let mut server = Self { folder, limits, bound, server: None };
         server.run().await;
-        server.make_streams().await;
+        server.make_chunks().await;
         server
     }
 
@@ -72,25 +70,11 @@ impl Server {
         self.server.take().unwrap().kill().await;
     }
 
-    async fn make_streams(&self) {
-        self.make_chunks().await;
-        let jetstream = jetstream::new(self.client().await);
-        for (bucket, history) in [(RECORDS_BUCKET, 1), (TAGS_BUCKET, 64)] {
-            let config = kv::Config { bucket: bucket.to_owned(), history, ..Default::default() };
-            jetstream.create_key_value(config).await.unwrap();
-        }
-    }
-
     pub(crate) async fn make_chunks(&self) {
-        let config = stream::Config {
-            name: CHUNKS_STREAM.to_owned(),
-            subjects: vec![format!("{CHUNKS_SUBJECT}.*")],
-            max_bytes: self.limits.stream,
-            discard: stream::DiscardPolicy::New,
-            allow_direct: true,
-            ..Default::default()
-        };
-        jetstream::new(self.client().await).create_stream(config).await.unwrap();
+        let mut fleet: Fleet = toml::from_str("name = \"fleet\"").unwrap();
+        fleet.registry.max_bytes = self.limits.stream;
+        let node = toml::from_str("name = \"shop-1\"").unwrap();
+        stores::testing::make(&self.client().await, &fleet, &node, &[CHUNKS_STREAM]).await;
     }
 
     pub(crate) async fn lose_chunks(&self) {

@@ -18,6 +18,7 @@ pub mod prune;
 pub mod refusal;
 pub mod resets;
 pub mod status;
+pub mod testing;
 pub mod wire;
 
 mod api;

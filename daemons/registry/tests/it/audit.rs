@@ -1,25 +1,15 @@
 //! Audit events, in a real stream.
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use registry::{
     access::{Actions, NewToken, mint, revoke},
     audit::{self, Audit, Event, What},
 };
+use settings::builtin::AUDIT_STREAM;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::Node;
-
-const STREAM: &str = "LEAFBOX_AUDIT";
-
-async fn make_stream(node: &Node) {
-    let config = stream::Config {
-        name: STREAM.to_owned(),
-        subjects: vec!["leafbox.audit.>".to_owned()],
-        ..stream::Config::default()
-    };
-    jetstream::new(node.client().await).create_stream(config).await.unwrap();
-}
 
 async fn open(node: &Node, shutdown: &CancellationToken) -> (Audit, JoinHandle<()>) {
     let (audit, publisher) = audit::channel(&node.client().await, "shop-1");
@@ -29,7 +19,7 @@ async fn open(node: &Node, shutdown: &CancellationToken) -> (Audit, JoinHandle<(
 /// All events with their subjects.
 async fn events(node: &Node) -> Vec<(String, Event)> {
     let context = jetstream::new(node.client().await);
-    let stream = context.get_stream(STREAM).await.unwrap();
+    let stream = context.get_stream(AUDIT_STREAM).await.unwrap();
     let mut events = Vec::new();
     for sequence in 1..=stream.cached_info().state.last_sequence {
         let message = stream.get_raw_message(sequence).await.unwrap();
@@ -41,7 +31,7 @@ async fn events(node: &Node) -> Vec<(String, Event)> {
 #[tokio::test]
 async fn tokens_and_failed_logins_are_told_without_their_secrets() {
     let node = Node::start().await;
-    make_stream(&node).await;
+    node.make_store(AUDIT_STREAM).await;
     let (audit, publisher) = open(&node, &CancellationToken::new()).await;
     let storage = node.storage().await;
     let new = NewToken {
@@ -88,7 +78,7 @@ async fn tokens_and_failed_logins_are_told_without_their_secrets() {
 #[tokio::test]
 async fn events_wait_for_nats_server_and_come_once() {
     let mut node = Node::start_empty().await;
-    make_stream(&node).await;
+    node.make_store(AUDIT_STREAM).await;
     let (audit, publisher) = open(&node, &CancellationToken::new()).await;
     node.kill().await;
     for number in 0..100 {
@@ -104,7 +94,7 @@ async fn events_wait_for_nats_server_and_come_once() {
 #[tokio::test]
 async fn what_the_queue_cannot_take_is_counted_and_the_rest_is_stored() {
     let mut node = Node::start_empty().await;
-    make_stream(&node).await;
+    node.make_store(AUDIT_STREAM).await;
     let (audit, publisher) = open(&node, &CancellationToken::new()).await;
     node.kill().await;
     for number in 0..3000 {
@@ -121,7 +111,7 @@ async fn what_the_queue_cannot_take_is_counted_and_the_rest_is_stored() {
 #[tokio::test]
 async fn the_end_stores_what_was_recorded_and_counts_what_cannot_be() {
     let mut node = Node::start_empty().await;
-    make_stream(&node).await;
+    node.make_store(AUDIT_STREAM).await;
     let finish = CancellationToken::new();
     let (audit, publisher) = open(&node, &finish).await;
     for number in 0..50 {

@@ -2,20 +2,16 @@
 
 use std::{future::Future, time::Duration};
 
-use async_nats::{
-    Client,
-    jetstream::{self, response::Response},
-};
+use async_nats::Client;
 use bytes::Bytes;
 use futures::stream;
 use registry::{
     Algorithm, Digest, Repository, Storage, StorageError, Tag, UploadId,
     cache::Cache,
     chunks::{Budget, ChunkConnections, ChunkStore, Hasher},
-    records::{CHUNKS_STREAM, CHUNKS_SUBJECT, RECORDS_BUCKET, TAGS_BUCKET},
+    records::{CHUNKS_STREAM, RECORDS_BUCKET, TAGS_BUCKET},
     storage::{Backend, BodyError, Policy},
 };
-use serde_json::json;
 use supervisor::{
     Addresses, NatsServer,
     testing::{listen_at, start_in, store_in},
@@ -87,17 +83,12 @@ impl Node {
     }
 
     pub(crate) async fn make_streams(&self) {
-        self.make_streams_of(-1).await;
+        make_streams(&self.client().await, "").await;
     }
 
-    /// With at most so many bytes of chunks.
-    pub(crate) async fn make_streams_of(&self, max_bytes: i64) {
-        make_streams(&self.client().await, max_bytes).await;
-    }
-
-    /// Makes one of the two buckets.
-    pub(crate) async fn make_bucket(&self, name: &str) {
-        make_bucket(&self.client().await, name).await;
+    /// Makes one of the stores of leafbox's own account.
+    pub(crate) async fn make_store(&self, name: &str) {
+        make_stores(&self.client().await, "", &[name]).await;
     }
 
     /// A storage as a daemon opens it, without a cache.
@@ -113,37 +104,16 @@ impl Node {
     }
 }
 
-/// Makes the registry's streams, with at most so many bytes of chunks.
-pub(crate) async fn make_streams(client: &Client, max_bytes: i64) {
-    let chunks = json!({
-        "name": CHUNKS_STREAM, "subjects": [format!("{CHUNKS_SUBJECT}.*")], "discard": "new",
-        "max_bytes": max_bytes,
-    });
-    make_stream(client, chunks).await;
-    make_bucket(client, RECORDS_BUCKET).await;
-    make_bucket(client, TAGS_BUCKET).await;
+/// Makes the registry's streams, with these lines of `[registry]` in fleet.toml.
+pub(crate) async fn make_streams(client: &Client, registry: &str) {
+    make_stores(client, registry, &[CHUNKS_STREAM, RECORDS_BUCKET, TAGS_BUCKET]).await;
 }
 
-async fn make_bucket(client: &Client, name: &str) {
-    let is_records = name == RECORDS_BUCKET;
-    let age = if is_records { 3_600_000_000_000_u64 } else { 0 };
-    let bucket = json!({
-        "name": format!("KV_{name}"), "subjects": [format!("$KV.{name}.>")], "discard": "new",
-        "max_msgs_per_subject": if is_records { 1 } else { 64 }, "allow_rollup_hdrs": true,
-        "deny_delete": true, "allow_msg_ttl": is_records, "subject_delete_marker_ttl": age,
-    });
-    make_stream(client, bucket).await;
-}
-
-async fn make_stream(client: &Client, mut config: serde_json::Value) {
-    let common = json!({
-        "retention": "limits", "storage": "file", "num_replicas": 1, "allow_direct": true, "max_msgs": -1,
-    });
-    config.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
-    let subject = format!("STREAM.CREATE.{}", config["name"].as_str().unwrap());
-    let made: Response<serde_json::Value> =
-        jetstream::new(client.clone()).request(subject, &config).await.unwrap();
-    assert!(matches!(made, Response::Ok(_)), "{made:?}");
+/// Makes stores as leafbox does on a leaf, and so on each node that has no cluster.
+async fn make_stores(client: &Client, registry: &str, names: &[&str]) {
+    let fleet = toml::from_str(&format!("name = \"fleet\"\n[registry]\n{registry}\n")).unwrap();
+    let node = toml::from_str("name = \"shop-1\"").unwrap();
+    stores::testing::make(client, &fleet, &node, names).await;
 }
 
 pub(crate) fn repository(name: &str) -> Repository {

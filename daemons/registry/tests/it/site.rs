@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use data_encoding::BASE64;
 use registry::{
     Config, RegistryConnections, RunError,
@@ -10,7 +10,7 @@ use registry::{
     audit::{self, Event},
 };
 use runtime::{ConnectOptions, Credentials, Pulse, http};
-use settings::{Fleet, Node as NodeToml, Pattern};
+use settings::{Fleet, Node as NodeToml, Pattern, builtin::AUDIT_STREAM};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,12 +46,7 @@ impl Site {
     /// One that need not be ready yet, or whose listener speaks TLS.
     pub(crate) async fn unready(of_node: &str, of_fleet: &str) -> Self {
         let node = Node::start().await;
-        let audit = stream::Config {
-            name: "LEAFBOX_AUDIT".to_owned(),
-            subjects: vec!["leafbox.audit.>".to_owned()],
-            ..stream::Config::default()
-        };
-        jetstream::new(node.client().await).create_stream(audit).await.unwrap();
+        node.make_store(AUDIT_STREAM).await;
         let secret = mint(&node).await;
         let mut site = Self {
             node,
@@ -163,7 +158,7 @@ impl Site {
     /// The audit events so far: what happened, and to what.
     pub(crate) async fn audited(&self) -> Vec<Event> {
         let context = jetstream::new(self.nats().await);
-        let stream = context.get_stream("LEAFBOX_AUDIT").await.unwrap();
+        let stream = context.get_stream(AUDIT_STREAM).await.unwrap();
         let mut events = Vec::new();
         for sequence in 1..=stream.cached_info().state.last_sequence {
             events.push(

@@ -99,7 +99,8 @@ async fn a_read_gives_up_when_nats_server_does_not_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_stream_refuses_and_takes_more_after_a_purge() {
-    let server = Server::start(Limits { stream: 8 << 20, ..Limits::default() }).await;
+    let server =
+        Server::start(Limits { stream: Some(settings::ByteSize::mib(8)), ..Limits::default() }).await;
     let chunks = server.chunks().await;
     let (first, second) = (UploadId::random(), UploadId::random());
     store(&chunks, first, &body(4_000_000)).await.unwrap();

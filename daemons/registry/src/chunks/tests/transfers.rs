@@ -75,7 +75,8 @@ async fn chunks_are_filled_to_the_payload_limit_and_follow_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_are_listed_counted_and_purged_one_by_one() {
-    let server = Server::start(Limits { stream: 1 << 30, ..Limits::default() }).await;
+    let server =
+        Server::start(Limits { stream: Some(settings::ByteSize::mib(1024)), ..Limits::default() }).await;
     let chunks = server.chunks().await;
     let empty = StreamState { messages: 0, bytes: 0, limit: Some(1 << 30) };
     assert_eq!(chunks.state().await.unwrap(), empty);

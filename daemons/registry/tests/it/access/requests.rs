@@ -2,6 +2,7 @@
 
 use async_nats::jetstream;
 use registry::audit::{Event, What};
+use settings::builtin::AUDIT_STREAM;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{basic, login, new};
@@ -231,10 +232,7 @@ async fn too_many_failures_are_told_with_the_time_to_wait() {
 async fn what_clients_change_is_in_the_audit_stream_with_who_and_from_where() {
     let mut site = Site::start().await;
     let context = jetstream::new(site.nats().await);
-    let subjects = vec!["leafbox.audit.>".to_owned()];
-    let config =
-        jetstream::stream::Config { name: "LEAFBOX_AUDIT".to_owned(), subjects, ..Default::default() };
-    let mut stream = context.create_stream(config).await.unwrap();
+    let mut stream = context.get_stream(AUDIT_STREAM).await.unwrap();
     let ci = site.client_with("ci", &["**"], "*").await;
     let digest = ci.push_image("team/app", "v1", b"layer").await;
     let manifest = Manifest::image(b"layer");

@@ -101,7 +101,7 @@ async fn what_was_in_a_bucket_that_was_lost_is_forgotten() {
     let jetstream = jetstream::new(node.client().await);
     for bucket in [RECORDS_BUCKET, TAGS_BUCKET] {
         jetstream.delete_stream(format!("KV_{bucket}")).await.unwrap();
-        node.make_bucket(bucket).await;
+        node.make_store(bucket).await;
     }
     until("forgotten", async || {
         storage.index().tokens().is_empty() && storage.index().counts() == Default::default()

@@ -3,8 +3,8 @@
 use registry::{Algorithm, StorageError};
 
 use crate::harness::{
-    Node, body, broken_body, collect, content, digest_of, push, read, repository, sha256, until, until_only,
-    uploads_with_chunks,
+    Node, body, broken_body, collect, content, digest_of, make_streams, push, read, repository, sha256,
+    until, until_only, uploads_with_chunks,
 };
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_cancelled_upload_leaves_nothing_and_is_unknown() {
 #[tokio::test]
 async fn a_full_stream_is_told_and_what_fitted_is_kept() {
     let node = Node::start_empty().await;
-    node.make_streams_of(3 << 20).await;
+    make_streams(&node.client().await, "max_bytes = \"3MiB\"").await;
     let storage = node.storage().await;
     let team = repository("team/app");
     let small = push(&storage, &team, &content(9, 500_000)).await.unwrap();

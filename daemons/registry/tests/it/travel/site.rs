@@ -86,7 +86,7 @@ impl Site {
         let bound = Addresses::default();
         let mut site = Self { node, fleet: fleet.clone(), bound, server: None, folder, registry: None };
         site.run_server().await;
-        harness::make_streams(&site.client().await, -1).await;
+        harness::make_streams(&site.client().await, "").await;
         site.open().await;
         site
     }
