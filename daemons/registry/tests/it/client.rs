@@ -1,6 +1,6 @@
 //! A client that sends exactly what a test says, right or wrong, and reads one answer.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use sha2::{Digest as _, Sha256, Sha512};
 use tokio::{
@@ -9,8 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How long anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+use crate::harness::DEADLINE;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -191,18 +190,6 @@ pub(crate) fn sha512(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
-}
-
-/// Bytes that look random and are the same each time.
-pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }
 
 pub(crate) struct Manifest {

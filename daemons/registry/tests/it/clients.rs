@@ -5,10 +5,7 @@ use std::{path::Path, process::Stdio};
 
 use tokio::process::Command;
 
-use crate::{
-    client::{noise, sha256},
-    site::Site,
-};
+use crate::{client::sha256, harness::content, site::Site};
 
 /// The program with an empty home of its own; `None` where there is none, which is told.
 pub(crate) async fn program(name: &str, home: &Path) -> Option<Command> {
@@ -69,7 +66,7 @@ async fn skopeo_pushes_pulls_copies_lists_and_deletes() {
     };
     let site = Site::start().await;
     let client = site.client();
-    let layer = noise(3_000_000, 1);
+    let layer = content(1, 3_000_000);
     let digest = client.push_image("team/app", "v1", &layer).await;
     let address = site.address.to_string();
     let image = |name: &str| format!("docker://{address}/{name}");
@@ -106,7 +103,7 @@ async fn what_buildah_built_comes_back_as_it_was() {
     let policy = home.path().join("policy.json");
     std::fs::write(&policy, r#"{ "default": [{ "type": "insecureAcceptAnything" }] }"#).unwrap();
     let file = home.path().join("file");
-    std::fs::write(&file, noise(200_000, 2)).unwrap();
+    std::fs::write(&file, content(2, 200_000)).unwrap();
     let at = |name: &str| home.path().join(name).display().to_string();
     let buildah = async |store: &str, arguments: &[&str]| {
         let mut command = program("buildah", home.path()).await.unwrap();
@@ -140,7 +137,7 @@ async fn what_buildah_built_comes_back_as_it_was() {
     assert_eq!(pulled, id);
     let again = good("second", &["from", "--pull-never", "--signature-policy", &policy, &pulled]).await;
     let mounted = good("second", &["mount", &again]).await;
-    assert_eq!(std::fs::read(Path::new(&mounted).join("file")).unwrap(), noise(200_000, 2));
+    assert_eq!(std::fs::read(Path::new(&mounted).join("file")).unwrap(), content(2, 200_000));
     good("second", &["umount", &again]).await;
     site.stop().await;
 }
@@ -153,7 +150,7 @@ async fn crane_copies_tags_lists_and_checks() {
     }
     let site = Site::start().await;
     let client = site.client();
-    let digest = client.push_image("team/app", "v1", &noise(2_000_000, 3)).await;
+    let digest = client.push_image("team/app", "v1", &content(3, 2_000_000)).await;
     let address = site.address.to_string();
     let image = |name: &str| format!("{address}/{name}");
     let crane = async |arguments: &[&str]| {
@@ -179,7 +176,7 @@ async fn oras_pushes_files_and_finds_what_refers_to_them() {
         return;
     }
     let site = Site::start().await;
-    let bytes = noise(1_500_000, 4);
+    let bytes = content(4, 1_500_000);
     std::fs::write(home.path().join("file"), &bytes).unwrap();
     std::fs::write(home.path().join("bill"), "[]").unwrap();
     let image = format!("{}/files/app:v1", site.address);

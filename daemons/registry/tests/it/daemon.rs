@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    client::{Client, noise, sha256},
-    harness::{DEADLINE, Node, until},
+    client::{Client, sha256},
+    harness::{DEADLINE, Node, content, until},
 };
 
 struct Files {
@@ -110,7 +110,7 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     let address = listening(&files).await;
     let client = Client { address, authorization: None };
     until("ready", async || client.get("/readyz").await.status == 200).await;
-    let layer = noise(2_500_000, 1);
+    let layer = content(1, 2_500_000);
     client.push_image("app", "v1", &layer).await;
     let blob = format!("/v2/app/blobs/{}", sha256(&layer));
     // The second whole read fills the cache on disk, which those after it are answered from.

@@ -8,7 +8,7 @@ use futures::stream;
 use registry::{
     Algorithm, Digest, Repository, Storage, StorageError, Tag, UploadId,
     cache::Cache,
-    chunks::{Budget, ChunkConnections, ChunkStore, Hasher},
+    chunks::{Budget, ChunkConnections, ChunkStore},
     records::{CHUNKS_STREAM, RECORDS_BUCKET, TAGS_BUCKET},
     storage::{Backend, BodyError, Policy},
 };
@@ -18,6 +18,8 @@ use supervisor::{
 };
 use tempfile::TempDir;
 use tokio::time::Instant;
+
+use crate::client;
 
 /// How long a condition may take that is met in seconds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -138,10 +140,13 @@ pub(crate) fn content(number: u64, length: usize) -> Bytes {
     bytes.into()
 }
 
+/// Computed apart from the registry, as a client does.
 pub(crate) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(algorithm);
-    hasher.update(bytes);
-    hasher.digest()
+    let text = match algorithm {
+        Algorithm::Sha256 => client::sha256(bytes),
+        Algorithm::Sha512 => client::sha512(bytes),
+    };
+    text.parse().unwrap()
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {

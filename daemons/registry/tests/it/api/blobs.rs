@@ -1,7 +1,8 @@
 //! `GET`, `HEAD` and `DELETE /v2/<name>/blobs/<digest>`.
 
 use crate::{
-    client::{noise, sha256, sha512},
+    client::{sha256, sha512},
+    harness::content,
     site::Site,
 };
 
@@ -10,7 +11,7 @@ async fn a_blob_is_read_whole_by_head_and_in_part() {
     let site = Site::start().await;
     let client = site.client();
     // More than two chunks, so that ranges cross their borders.
-    let bytes = noise(2_500_000, 1);
+    let bytes = content(1, 2_500_000);
     for digest in [sha256(&bytes), sha512(&bytes)] {
         let upload = format!("/v2/team/app/blobs/uploads/?digest={digest}");
         client.send("POST", &upload, &[], &bytes).await.is(201);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::{io::AsyncWriteExt, task::JoinSet, time::timeout};
 
 use crate::{
-    client::{Client, DEADLINE, IMAGE, Manifest, noise, read_answer, sha256},
+    client::{Client, DEADLINE, IMAGE, Manifest, read_answer, sha256},
+    harness::content,
     site::Site,
 };
 
@@ -35,7 +36,7 @@ async fn go_on(client: &Client, location: &str, bytes: &[u8]) -> String {
 async fn what_arrived_of_a_client_that_died_is_kept_and_the_upload_goes_on() {
     let site = Site::start().await;
     let client = site.client();
-    let bytes = noise(5_000_000, 1);
+    let bytes = content(1, 5_000_000);
     let location = begin(&client).await;
     let length = bytes.len().to_string();
     let mut stream = client.open("PATCH", &location, &[("Content-Length", &length)]).await;
@@ -58,7 +59,7 @@ async fn what_arrived_of_a_client_that_died_is_kept_and_the_upload_goes_on() {
 async fn an_upload_goes_on_after_the_registry_and_nats_server_restarted() {
     let mut site = Site::start().await;
     let client = site.client();
-    let bytes = noise(4_000_000, 2);
+    let bytes = content(2, 4_000_000);
     let location = begin(&client).await;
     client.send("PATCH", &location, &[], &bytes[..1_500_000]).await.is(202);
     site.restart().await;
@@ -105,7 +106,7 @@ async fn uploads_that_crawl_or_stop_do_not_hold_up_one_that_is_quick() {
 async fn a_push_waits_for_a_nats_server_that_restarts_in_the_middle() {
     let mut site = Site::start().await;
     let client = site.client();
-    let bytes = noise(8_000_000, 3);
+    let bytes = content(3, 8_000_000);
     let digest = sha256(&bytes);
     let length = bytes.len().to_string();
     let path = format!("/v2/app/blobs/uploads/?digest={digest}");
@@ -127,7 +128,7 @@ async fn a_push_waits_for_a_nats_server_that_restarts_in_the_middle() {
 async fn what_was_acknowledged_is_there_after_both_were_killed() {
     let mut site = Site::start().await;
     let client = site.client();
-    let layer = noise(3_000_000, 4);
+    let layer = content(4, 3_000_000);
     let digest = client.push_image("app", "v1", &layer).await;
     site.node.kill().await;
     site.stop_daemon().await;
@@ -145,7 +146,7 @@ async fn what_was_acknowledged_is_there_after_both_were_killed() {
 async fn two_writers_of_one_upload_do_not_mix() {
     let site = Site::start().await;
     let client = site.client();
-    let bytes = noise(2_000_000, 5);
+    let bytes = content(5, 2_000_000);
     let location = begin(&client).await;
     let mut first = client.open("PATCH", &location, &[("Content-Length", "2000000")]).await;
     first.write_all(&bytes[..1_000_000]).await.unwrap();
@@ -175,7 +176,7 @@ async fn go_on_to_end(client: &Client, location: &str, bytes: &[u8]) {
 async fn a_slow_client_is_no_hostile_one() {
     let site = Site::start().await;
     let client = site.client();
-    let bytes = noise(200_000, 6);
+    let bytes = content(6, 200_000);
     let digest = sha256(&bytes);
     let path = format!("/v2/app/blobs/uploads/?digest={digest}");
     let mut stream = client.open("POST", &path, &[("Content-Length", "200000")]).await;
@@ -193,8 +194,8 @@ async fn a_slow_client_is_no_hostile_one() {
 async fn a_quota_is_told_before_and_in_the_middle_of_a_push() {
     let site = Site::with("", "quotas = { team = \"3MiB\" }").await;
     let client = site.client();
-    client.push_blob("team/app", &noise(1_000_000, 7)).await;
-    let bytes = noise(4_000_000, 8);
+    client.push_blob("team/app", &content(7, 1_000_000)).await;
+    let bytes = content(8, 4_000_000);
     let digest = sha256(&bytes);
     let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
     let answer = client.send("POST", &path, &[], &bytes).await.fails(403, "DENIED");
@@ -210,7 +211,7 @@ async fn a_quota_is_told_before_and_in_the_middle_of_a_push() {
     client.delete(&location).await.is(204);
     // Others are not concerned, and what fits still does.
     client.push_blob("teams", &bytes).await;
-    client.push_blob("team/app", &noise(1_000_000, 9)).await;
+    client.push_blob("team/app", &content(9, 1_000_000)).await;
     let used = site.metric("leafbox_registry_quota_used_bytes{namespace=\"team\"}").await;
     assert_eq!(used, 2_000_000);
     site.stop().await;
@@ -220,7 +221,7 @@ async fn a_quota_is_told_before_and_in_the_middle_of_a_push() {
 async fn parallel_pulls_and_pushes_of_one_blob_all_succeed() {
     let site = Site::start().await;
     let client = site.client();
-    let bytes = noise(3_000_000, 10);
+    let bytes = content(10, 3_000_000);
     let digest = sha256(&bytes);
     let pushes = (0..20).map(|number| {
         let (client, bytes) = (client.clone(), bytes.clone());
@@ -244,7 +245,7 @@ async fn parallel_pulls_and_pushes_of_one_blob_all_succeed() {
 async fn a_refused_push_reads_its_refusal_though_it_sends_a_large_body() {
     let site = Site::start().await;
     let client = site.anonymous();
-    let bytes = noise(8_000_000, 11);
+    let bytes = content(11, 8_000_000);
     let path = format!("/v2/app/blobs/uploads/?digest={}", sha256(&bytes));
     for _ in 0..5 {
         let answer = client.send("POST", &path, &[], &bytes).await.fails(401, "UNAUTHORIZED");

@@ -1,7 +1,8 @@
 //! `/v2/<name>/blobs/uploads/…`: each way to push a blob, and each way to fail.
 
 use crate::{
-    client::{Client, noise, sha256, sha512},
+    client::{Client, sha256, sha512},
+    harness::content,
     site::Site,
 };
 
@@ -32,7 +33,7 @@ async fn every_way_to_push_stores_the_same_bytes() {
     let site = Site::start().await;
     let client = site.client();
     for (seed, digest_of) in [(1, sha256 as fn(&[u8]) -> String), (2, sha512)] {
-        let bytes = |case: u64| noise(1_200_000, seed * 10 + case);
+        let bytes = |case: u64| content(seed * 10 + case, 1_200_000);
         let created = |answer: crate::client::Answer, digest: &str| {
             let answer = answer.is(201);
             assert_eq!(answer.location(), format!("/v2/team/app/blobs/{digest}"));
@@ -99,7 +100,7 @@ async fn every_way_to_push_stores_the_same_bytes() {
 async fn a_chunk_out_of_order_is_refused_with_the_place_to_go_on_at() {
     let site = Site::start().await;
     let client = site.client();
-    let all = noise(300_000, 3);
+    let all = content(3, 300_000);
     let digest = sha256(&all);
     let location = begin(&client, "").await;
     let out_of_order = async |method: &str, path: &str, start: usize, stored: &str| {
@@ -131,7 +132,7 @@ async fn a_chunk_out_of_order_is_refused_with_the_place_to_go_on_at() {
 async fn bytes_of_another_digest_are_refused_and_nothing_of_them_is_kept() {
     let site = Site::start().await;
     let client = site.client();
-    let bytes = noise(1_100_000, 4);
+    let bytes = content(4, 1_100_000);
     for digest in [sha256(b"others"), sha512(b"others")] {
         let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
         let answer = client.send("POST", &path, &[], &bytes).await.fails(400, "DIGEST_INVALID");
@@ -160,7 +161,7 @@ async fn a_cancelled_upload_is_gone_with_its_chunks() {
     let site = Site::start().await;
     let client = site.client();
     let location = begin(&client, "").await;
-    chunk(&client, &location, &noise(1_100_000, 5), 0, 1_100_000).await;
+    chunk(&client, &location, &content(5, 1_100_000), 0, 1_100_000).await;
     assert!(site.chunks().await > 0);
     client.delete(&location).await.is(204);
     for method in ["GET", "PATCH", "DELETE"] {

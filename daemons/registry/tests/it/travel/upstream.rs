@@ -13,8 +13,8 @@ use super::{
     upstream_registry::UpstreamRegistry,
 };
 use crate::{
-    client::{self, noise},
-    harness::{self, sha256},
+    client,
+    harness::{self, content, sha256},
     site::Site as Daemon,
 };
 
@@ -141,7 +141,7 @@ async fn an_upstream_that_is_gone_is_told_and_one_without_encryption_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_of_leafbox_is_the_upstream_of_another_and_clients_get_what_arrives() {
     let upstream = Daemon::with("anonymous = \"none\"", "").await;
-    let layer = noise(6_000_000, 1);
+    let layer = content(1, 6_000_000);
     let digest = upstream.client().push_image("team/app", "v1", &layer).await;
     let fleet = format!(
         "upstreams = [{{ prefix = \"other\", url = \"http://{}\", credentials = \"other.login\" }}]",
