@@ -1,4 +1,6 @@
-//! A real nats-server for the tests of every crate.
+//! A real nats-server for the tests of every crate, and the files of a daemon beside it.
+
+mod unit;
 
 use std::{
     env, fs,
@@ -12,6 +14,7 @@ use crate::{
     log::LogSink,
     process::{Launch, NatsServer},
 };
+pub use unit::Unit;
 
 /// How long a server may take until it is ready: a machine that builds as well is slow.
 const PATIENCE: Duration = Duration::from_secs(60);

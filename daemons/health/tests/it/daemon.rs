@@ -3,7 +3,6 @@
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
@@ -12,6 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use supervisor::testing::Unit;
 use tokio::{
     process::{Child, Command},
     time::timeout,
@@ -19,64 +19,28 @@ use tokio::{
 
 use crate::node::{DEADLINE, JETSTREAM, Node};
 
-struct Files {
-    node: PathBuf,
-    data: PathBuf,
-    notify: PathBuf,
-}
-
-/// `node.toml` for a health daemon beside the given server, with creds that a plain server takes.
-fn files(server: &Node) -> Files {
-    let folder = server.folder.path();
-    let node = folder.join("node.toml");
-    let text = format!(
+/// A health daemon beside the given server.
+fn unit(server: &Node) -> Unit {
+    let node = format!(
         "name = \"shop-1\"\ndata = \"data\"\n[nats]\nclient = \"{}\"\nmonitoring = \"{}\"\n\
          [health]\nlisten = \"127.0.0.1:0\"\nheartbeat = \"1s\"\n[jetstream]\nreserve = \"1B\"\n",
         server.client, server.monitoring
     );
-    fs::write(&node, text).unwrap();
-    fs::write(folder.join("fleet.toml"), "name = \"fleet\"\n").unwrap();
-    let data = folder.join("data");
-    fs::create_dir_all(data.join("keys")).unwrap();
-    let user = nkeys::KeyPair::new_user();
-    let creds = format!(
-        "-----BEGIN NATS USER JWT-----\nheader.claims.signature\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-        user.seed().unwrap()
-    );
-    write_creds(&data, &creds, 0o600);
-    Files { node, data, notify: folder.join("notify") }
+    Unit::new(server.folder.path(), "health", &node, &nkeys::KeyPair::new_user().seed().unwrap())
 }
 
-fn write_creds(data: &Path, text: &str, mode: u32) {
-    let path = data.join("keys/health.creds");
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+fn start(unit: &Unit) -> Child {
+    command(unit).spawn().unwrap()
 }
 
-fn start(files: &Files) -> Child {
-    command(files).spawn().unwrap()
-}
-
-fn command(files: &Files) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leafbox-health"));
-    command
-        .arg("--config")
-        .arg(&files.node)
-        .env("NOTIFY_SOCKET", &files.notify)
-        .env("WATCHDOG_USEC", "200000")
-        .env_remove("WATCHDOG_PID")
-        .env_remove("CREDENTIALS_DIRECTORY")
-        .env_remove("JOURNAL_STREAM")
-        .env_remove("LEAFBOX_LOG")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+fn command(unit: &Unit) -> Command {
+    let mut command = unit.command(env!("CARGO_BIN_EXE_leafbox-health"));
+    command.stderr(Stdio::piped());
     command
 }
 
-async fn refused(files: &Files) -> (Option<i32>, String) {
-    let output = timeout(DEADLINE, start(files).wait_with_output()).await.unwrap().unwrap();
+async fn refused(unit: &Unit) -> (Option<i32>, String) {
+    let output = timeout(DEADLINE, start(unit).wait_with_output()).await.unwrap().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
@@ -84,8 +48,8 @@ async fn refused(files: &Files) -> (Option<i32>, String) {
 async fn it_tells_systemd_that_it_is_ready_alive_and_stopping_and_exits_with_0() {
     let server = Node::start(JETSTREAM).await;
     let bucket = server.make_bucket().await;
-    let files = files(&server);
-    let told = UnixDatagram::bind(&files.notify).unwrap();
+    let unit = unit(&server);
+    let told = UnixDatagram::bind(&unit.notify).unwrap();
     told.set_read_timeout(Some(DEADLINE)).unwrap();
     let told = std::sync::Arc::new(told);
     let next = async || {
@@ -97,7 +61,7 @@ async fn it_tells_systemd_that_it_is_ready_alive_and_stopping_and_exits_with_0()
         });
         read.await.unwrap()
     };
-    let daemon = start(&files);
+    let daemon = start(&unit);
     let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
     let mut messages = [next().await, next().await];
     messages.sort();
@@ -120,26 +84,26 @@ async fn it_tells_systemd_that_it_is_ready_alive_and_stopping_and_exits_with_0()
 #[tokio::test]
 async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_to_do() {
     let server = Node::start(JETSTREAM).await;
-    let files = files(&server);
-    let creds = fs::read_to_string(files.data.join("keys/health.creds")).unwrap();
+    let unit = unit(&server);
+    let creds = fs::read_to_string(&unit.creds).unwrap();
 
-    write_creds(&files.data, &creds, 0o644);
-    let (code, log) = refused(&files).await;
+    unit.write_creds(&creds, 0o644);
+    let (code, log) = refused(&unit).await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("run `chmod 600") && log.contains("keys/health.creds"), "{log}");
 
-    write_creds(&files.data, &creds[..40], 0o600);
-    let (code, log) = refused(&files).await;
+    unit.write_creds(&creds[..40], 0o600);
+    let (code, log) = refused(&unit).await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("health.creds cannot be used"), "{log}");
 
-    fs::remove_file(files.data.join("keys/health.creds")).unwrap();
-    let (code, log) = refused(&files).await;
+    fs::remove_file(&unit.creds).unwrap();
+    let (code, log) = refused(&unit).await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("`health.creds` is missing"), "{log}");
 
-    fs::write(&files.node, "name = \"shop-1\"\nheatlh = 1\n").unwrap();
-    let (code, log) = refused(&files).await;
+    fs::write(&unit.node, "name = \"shop-1\"\nheatlh = 1\n").unwrap();
+    let (code, log) = refused(&unit).await;
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("heatlh"), "{log}");
 }
@@ -157,18 +121,18 @@ fn status(pid: u32, key: &str) -> String {
 #[tokio::test]
 async fn confined_by_itself_it_reads_what_it_needs_and_nothing_else() {
     let server = Node::start(JETSTREAM).await;
-    let files = files(&server);
+    let unit = unit(&server);
     let credentials = server.folder.path().join("credentials");
-    fs::rename(files.data.join("keys"), &credentials).unwrap();
+    fs::rename(unit.data.join("keys"), &credentials).unwrap();
     fs::rename(credentials.join("health.creds"), credentials.join("leafbox_health.creds")).unwrap();
-    let told = UnixDatagram::bind(&files.notify).unwrap();
+    let told = UnixDatagram::bind(&unit.notify).unwrap();
     told.set_read_timeout(Some(DEADLINE)).unwrap();
-    let run = files.data.join("run");
-    health::Applied::now(true, Vec::new(), "digest").write(&files.data).unwrap();
+    let run = unit.data.join("run");
+    health::Applied::now(true, Vec::new(), "digest").write(&unit.data).unwrap();
     fs::set_permissions(&run, fs::Permissions::from_mode(0o555)).unwrap();
 
     let log = server.folder.path().join("log");
-    let daemon = command(&files)
+    let daemon = command(&unit)
         .env("CREDENTIALS_DIRECTORY", &credentials)
         .env("LEAFBOX_LOG", "debug,async_nats=off")
         .stderr(fs::File::create(&log).unwrap())
@@ -216,10 +180,10 @@ async fn confined_by_itself_it_reads_what_it_needs_and_nothing_else() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once_with_130() {
     let server = Node::start(JETSTREAM).await;
-    let files = files(&server);
-    let told = UnixDatagram::bind(&files.notify).unwrap();
+    let unit = unit(&server);
+    let told = UnixDatagram::bind(&unit.notify).unwrap();
     told.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mut daemon = start(&files);
+    let mut daemon = start(&unit);
     let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
     let ready = tokio::task::spawn_blocking(move || {
         let mut buffer = [0; 256];

@@ -1,89 +1,51 @@
 //! The program as systemd runs it: exit codes, credentials, notifications, and what it may reach.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{fs, net::SocketAddr, os::unix::net::UnixDatagram, path::PathBuf};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use supervisor::testing::Unit;
+use tokio::{process::Child, time::timeout};
 
 use crate::{
     client::{Client, sha256},
     harness::{DEADLINE, Node, content, until},
 };
 
-struct Files {
-    node: PathBuf,
-    data: PathBuf,
-    notify: PathBuf,
-    log: PathBuf,
-}
-
-/// `node.toml` for a registry beside the given server, with creds that a plain server takes.
-fn files(server: &Node) -> Files {
-    let folder = server.folder.path();
-    let node = folder.join("node.toml");
+/// A registry beside the given server.
+fn unit(server: &Node) -> Unit {
     let client = server.url().replace("nats://", "");
-    let text = format!(
+    let node = format!(
         "name = \"shop-1\"\ndata = \"data\"\n[nats]\nclient = \"{client}\"\nmonitoring = \"127.0.0.1:1\"\n\
          [registry]\nlisten = \"127.0.0.1:0\"\nanonymous = \"push\"\ncache = \"64MiB\"\n\
          [jetstream]\nreserve = \"1B\"\n"
     );
-    fs::write(&node, text).unwrap();
-    fs::write(folder.join("fleet.toml"), "name = \"fleet\"\n").unwrap();
-    let data = folder.join("data");
-    fs::create_dir_all(data.join("keys")).unwrap();
-    let user = nkeys::KeyPair::new_user();
-    let creds = format!(
-        "-----BEGIN NATS USER JWT-----\nheader.claims.signature\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-        user.seed().unwrap()
-    );
-    write_creds(&data, &creds, 0o600);
-    Files { node, data, notify: folder.join("notify"), log: folder.join("log") }
+    Unit::new(server.folder.path(), "registry", &node, &nkeys::KeyPair::new_user().seed().unwrap())
 }
 
-fn write_creds(data: &Path, text: &str, mode: u32) {
-    let path = data.join("keys/registry.creds");
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+/// Its standard error.
+fn log(unit: &Unit) -> PathBuf {
+    unit.data.with_file_name("log")
 }
 
-fn start(files: &Files) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_leafbox-registry"))
-        .arg("--config")
-        .arg(&files.node)
-        .env("NOTIFY_SOCKET", &files.notify)
-        .env("WATCHDOG_USEC", "200000")
+fn start(unit: &Unit) -> Child {
+    unit.command(env!("CARGO_BIN_EXE_leafbox-registry"))
         .env("LEAFBOX_LOG", "debug,async_nats=off")
-        .env_remove("WATCHDOG_PID")
-        .env_remove("CREDENTIALS_DIRECTORY")
-        .env_remove("JOURNAL_STREAM")
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(&files.log).unwrap())
-        .kill_on_drop(true)
+        .stderr(fs::File::create(log(unit)).unwrap())
         .spawn()
         .unwrap()
 }
 
-async fn ended(files: &Files, mut daemon: Child) -> (Option<i32>, String) {
+async fn ended(unit: &Unit, mut daemon: Child) -> (Option<i32>, String) {
     let status = timeout(DEADLINE, daemon.wait()).await.unwrap().unwrap();
-    (status.code(), fs::read_to_string(&files.log).unwrap())
+    (status.code(), fs::read_to_string(log(unit)).unwrap())
 }
 
-async fn listening(files: &Files) -> SocketAddr {
+async fn listening(unit: &Unit) -> SocketAddr {
     let address = || {
-        let log = fs::read_to_string(&files.log).unwrap();
+        let log = fs::read_to_string(log(unit)).unwrap();
         let (_, address) = log.lines().find_map(|line| line.split_once("listening on "))?;
         address.trim().parse().ok()
     };
@@ -95,19 +57,19 @@ async fn listening(files: &Files) -> SocketAddr {
 #[tokio::test]
 async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     let server = Node::start().await;
-    let files = files(&server);
-    let told = UnixDatagram::bind(&files.notify).unwrap();
+    let unit = unit(&server);
+    let told = UnixDatagram::bind(&unit.notify).unwrap();
     told.set_nonblocking(true).unwrap();
     let heard = |wanted: &str| {
         let mut buffer = [0; 256];
         std::iter::from_fn(|| told.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()))
             .any(|message| message.starts_with(wanted.as_bytes()))
     };
-    let daemon = start(&files);
+    let daemon = start(&unit);
     let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
     until("READY=1", async || heard("READY=1")).await;
     until("WATCHDOG=1", async || heard("WATCHDOG=1")).await;
-    let address = listening(&files).await;
+    let address = listening(&unit).await;
     let client = Client { address, authorization: None };
     until("ready", async || client.get("/readyz").await.status == 200).await;
     let layer = content(1, 2_500_000);
@@ -119,9 +81,9 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
         client.get("/metrics").await.text().contains("\nleafbox_registry_cache_hits_total 1\n")
     })
     .await;
-    assert!(files.data.join("registry").is_dir());
+    assert!(unit.data.join("registry").is_dir());
     kill(pid, Signal::SIGTERM).unwrap();
-    let (code, log) = ended(&files, daemon).await;
+    let (code, log) = ended(&unit, daemon).await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("received SIGTERM") && heard("STOPPING=1"), "{log}");
     assert!(!log.contains("ERROR") && !log.contains("Permission denied"), "{log}");
@@ -130,22 +92,22 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
 #[tokio::test]
 async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_to_do() {
     let server = Node::start().await;
-    let files = files(&server);
-    let creds = fs::read_to_string(files.data.join("keys/registry.creds")).unwrap();
-    let refused = async || ended(&files, start(&files)).await;
+    let unit = unit(&server);
+    let creds = fs::read_to_string(&unit.creds).unwrap();
+    let refused = async || ended(&unit, start(&unit)).await;
 
-    write_creds(&files.data, &creds, 0o644);
+    unit.write_creds(&creds, 0o644);
     let (code, log) = refused().await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("run `chmod 600") && log.contains("keys/registry.creds"), "{log}");
 
-    fs::remove_file(files.data.join("keys/registry.creds")).unwrap();
+    fs::remove_file(&unit.creds).unwrap();
     let (code, log) = refused().await;
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("`registry.creds` is missing"), "{log}");
 
-    let good = fs::read_to_string(&files.node).unwrap();
-    fs::write(&files.node, good.replace("anonymous", "anonimous")).unwrap();
+    let good = fs::read_to_string(&unit.node).unwrap();
+    fs::write(&unit.node, good.replace("anonymous", "anonimous")).unwrap();
     let (code, log) = refused().await;
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("anonimous"), "{log}");
