@@ -289,13 +289,16 @@ async fn route(
         },
         Target::Uploads(name) if is(Method::POST) => uploads::begin(parts, asked, name, body).await,
         Target::Uploads(_) => Err(Failure::Method { allow: "POST" }),
-        Target::Upload(name, id) => match asked.method {
-            Method::PATCH => uploads::append(parts, asked, name, id, body).await,
-            Method::PUT => uploads::commit(parts, asked, name, id, body).await,
-            Method::GET | Method::HEAD => uploads::status(parts, asked, name, id).await,
-            Method::DELETE => uploads::cancel(parts, asked, name, id).await,
-            _ => Err(Failure::Method { allow: "GET, HEAD, PATCH, PUT, DELETE" }),
-        },
+        Target::Upload(name, id) => {
+            let upload = || uploads::Upload::named(parts, asked, name, id);
+            match asked.method {
+                Method::PATCH => upload()?.append(body).await,
+                Method::PUT => upload()?.commit(body).await,
+                Method::GET | Method::HEAD => upload()?.status().await,
+                Method::DELETE => upload()?.cancel().await,
+                _ => Err(Failure::Method { allow: "GET, HEAD, PATCH, PUT, DELETE" }),
+            }
+        }
     }
 }
 

@@ -41,16 +41,17 @@ pub(crate) async fn begin(
         if mount(parts, asked, repository, &digest).await? {
             return Ok(created(repository, &digest));
         }
-        return open(parts, repository, digest.algorithm()).await;
+        return open(parts, asked, repository, digest.algorithm()).await;
     }
     if let Some(digest) = asked.query.get("digest") {
         let digest: Digest = digest.parse()?;
         let length = content_length(&asked.headers).unwrap_or(0);
-        let upload = parts.storage.begin(repository, digest.algorithm(), length).await?;
-        let ended = end(parts, repository, upload, Some(0), Some(body), &digest).await;
+        let id = parts.storage.begin(repository, digest.algorithm(), length).await?;
+        let upload = Upload { parts, asked, repository, id };
+        let ended = upload.end(Some(0), Some(body), &digest).await;
         if ended.is_err() {
             // Its location was told to nobody, so that nobody would go on with it.
-            let _ = parts.storage.cancel(repository, upload).await;
+            let _ = parts.storage.cancel(repository, id).await;
         }
         ended?;
         return Ok(created(repository, &digest));
@@ -59,12 +60,17 @@ pub(crate) async fn begin(
         Some(name) => name.parse().map_err(|_| Failure::Algorithm)?,
         None => Algorithm::default(),
     };
-    open(parts, repository, algorithm).await
+    open(parts, asked, repository, algorithm).await
 }
 
-async fn open(parts: &Parts, repository: &Repository, algorithm: Algorithm) -> Result<Response, Failure> {
-    let upload = parts.storage.begin(repository, algorithm, 0).await?;
-    let answer = progress(StatusCode::ACCEPTED, repository, upload, 0);
+async fn open(
+    parts: &Parts,
+    asked: &Asked,
+    repository: &Repository,
+    algorithm: Algorithm,
+) -> Result<Response, Failure> {
+    let id = parts.storage.begin(repository, algorithm, 0).await?;
+    let answer = Upload { parts, asked, repository, id }.so_far(StatusCode::ACCEPTED, 0);
     Ok(answer.with(CHUNK_MIN_LENGTH, CHUNK.to_string()).done())
 }
 
@@ -95,102 +101,101 @@ async fn mount(
     Ok(false)
 }
 
-/// PATCH: adds bytes.
-pub(crate) async fn append(
-    parts: &Parts,
-    asked: &Asked,
-    repository: &Repository,
-    upload: &str,
-    body: &mut Arriving,
-) -> Result<Response, Failure> {
-    asked.caller.may(repository, Action::Push)?;
-    let upload = upload_id(upload)?;
-    let start = expected_start(&asked.headers, body)?;
-    reserve(parts, asked, repository, upload).await?;
-    let offset = parts
-        .storage
-        .append(repository, upload, start, body)
-        .await
-        .map_err(|error| located(error, repository, upload))?;
-    Ok(progress(StatusCode::ACCEPTED, repository, upload, offset).done())
+/// An upload, and the request that is about it.
+pub(crate) struct Upload<'a> {
+    parts: &'a Parts,
+    asked: &'a Asked,
+    repository: &'a Repository,
+    id: UploadId,
 }
 
-/// PUT: adds the last bytes, if there are some, and makes the blob.
-pub(crate) async fn commit(
-    parts: &Parts,
-    asked: &Asked,
-    repository: &Repository,
-    upload: &str,
-    body: &mut Arriving,
-) -> Result<Response, Failure> {
-    asked.caller.may(repository, Action::Push)?;
-    let upload = upload_id(upload)?;
-    let digest: Digest = asked.query.get("digest").ok_or(Failure::DigestMissing)?.parse()?;
-    let start = expected_start(&asked.headers, body)?;
-    let has_body = content_length(&asked.headers) != Some(0)
-        && (asked.headers.contains_key(header::CONTENT_LENGTH)
-            || asked.headers.contains_key(header::TRANSFER_ENCODING));
-    reserve(parts, asked, repository, upload).await?;
-    end(parts, repository, upload, start, has_body.then_some(body), &digest).await?;
-    Ok(created(repository, &digest))
-}
-
-async fn end(
-    parts: &Parts,
-    repository: &Repository,
-    upload: UploadId,
-    start: Option<u64>,
-    body: Option<&mut Arriving>,
-    digest: &Digest,
-) -> Result<(), Failure> {
-    let ended = match body {
-        Some(body) => parts.storage.finish(repository, upload, digest, start, body).await,
-        None => parts.storage.commit(repository, upload, digest).await,
-    };
-    ended.map_err(|error| located(error, repository, upload))
-}
-
-/// GET and HEAD: how far it is.
-pub(crate) async fn status(
-    parts: &Parts,
-    asked: &Asked,
-    repository: &Repository,
-    upload: &str,
-) -> Result<Response, Failure> {
-    asked.caller.may(repository, Action::Push)?;
-    let upload = upload_id(upload)?;
-    let offset = parts.storage.upload(repository, upload).await?;
-    Ok(progress(StatusCode::NO_CONTENT, repository, upload, offset).done())
-}
-
-/// DELETE: gives it up.
-pub(crate) async fn cancel(
-    parts: &Parts,
-    asked: &Asked,
-    repository: &Repository,
-    upload: &str,
-) -> Result<Response, Failure> {
-    asked.caller.may(repository, Action::Push)?;
-    parts.storage.cancel(repository, upload_id(upload)?).await?;
-    Ok(Answer::of(StatusCode::NO_CONTENT).done())
-}
-
-/// Refuses what a quota has no room for before its first byte comes, where its length is told.
-async fn reserve(
-    parts: &Parts,
-    asked: &Asked,
-    repository: &Repository,
-    upload: UploadId,
-) -> Result<(), Failure> {
-    match content_length(&asked.headers) {
-        Some(length @ 1..) => Ok(parts.storage.reserve(repository, upload, length).await?),
-        _ => Ok(()),
+impl<'a> Upload<'a> {
+    /// The one that a request names, for who may push to its repository.
+    pub(crate) fn named(
+        parts: &'a Parts,
+        asked: &'a Asked,
+        repository: &'a Repository,
+        id: &str,
+    ) -> Result<Self, Failure> {
+        asked.caller.may(repository, Action::Push)?;
+        // What is no id names no upload.
+        let id = id.parse().map_err(|_| Failure::UploadUnknown)?;
+        Ok(Self { parts, asked, repository, id })
     }
-}
 
-fn upload_id(text: &str) -> Result<UploadId, Failure> {
-    // What is no id names no upload.
-    text.parse().map_err(|_| Failure::UploadUnknown)
+    /// PATCH: adds bytes.
+    pub(crate) async fn append(&self, body: &mut Arriving) -> Result<Response, Failure> {
+        let start = expected_start(&self.asked.headers, body)?;
+        self.reserve().await?;
+        let appended = self.parts.storage.append(self.repository, self.id, start, body).await;
+        let offset = appended.map_err(|error| self.located(error))?;
+        Ok(self.so_far(StatusCode::ACCEPTED, offset).done())
+    }
+
+    /// PUT: adds the last bytes, if there are some, and makes the blob.
+    pub(crate) async fn commit(&self, body: &mut Arriving) -> Result<Response, Failure> {
+        let digest: Digest = self.asked.query.get("digest").ok_or(Failure::DigestMissing)?.parse()?;
+        let headers = &self.asked.headers;
+        let start = expected_start(headers, body)?;
+        let has_body = content_length(headers) != Some(0)
+            && (headers.contains_key(header::CONTENT_LENGTH)
+                || headers.contains_key(header::TRANSFER_ENCODING));
+        self.reserve().await?;
+        self.end(start, has_body.then_some(body), &digest).await?;
+        Ok(created(self.repository, &digest))
+    }
+
+    /// GET and HEAD: how far it is.
+    pub(crate) async fn status(&self) -> Result<Response, Failure> {
+        let offset = self.parts.storage.upload(self.repository, self.id).await?;
+        Ok(self.so_far(StatusCode::NO_CONTENT, offset).done())
+    }
+
+    /// DELETE: gives it up.
+    pub(crate) async fn cancel(&self) -> Result<Response, Failure> {
+        self.parts.storage.cancel(self.repository, self.id).await?;
+        Ok(Answer::of(StatusCode::NO_CONTENT).done())
+    }
+
+    async fn end(
+        &self,
+        start: Option<u64>,
+        body: Option<&mut Arriving>,
+        digest: &Digest,
+    ) -> Result<(), Failure> {
+        let storage = &self.parts.storage;
+        let ended = match body {
+            Some(body) => storage.finish(self.repository, self.id, digest, start, body).await,
+            None => storage.commit(self.repository, self.id, digest).await,
+        };
+        ended.map_err(|error| self.located(error))
+    }
+
+    /// Refuses what a quota has no room for before its first byte comes, where its length is told.
+    async fn reserve(&self) -> Result<(), Failure> {
+        match content_length(&self.asked.headers) {
+            Some(length @ 1..) => Ok(self.parts.storage.reserve(self.repository, self.id, length).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// A failure, with where the upload goes on when the bytes are those of another place.
+    fn located(&self, error: StorageError) -> Failure {
+        match error {
+            StorageError::OutOfOrder { offset } => {
+                Failure::OutOfOrder { repository: self.repository.clone(), upload: self.id, offset }
+            }
+            error => error.into(),
+        }
+    }
+
+    /// Where it goes on.
+    fn so_far(&self, status: StatusCode, offset: u64) -> Answer {
+        Answer::of(status)
+            .with(header::LOCATION, upload_location(self.repository, self.id))
+            .with(header::RANGE, so_far(offset))
+            .with(UPLOAD_ID, self.id.to_string())
+    }
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -206,23 +211,6 @@ fn expected_start(headers: &HeaderMap, body: &mut Arriving) -> Result<Option<u64
     }
     body.expect(range.length());
     Ok(Some(range.start))
-}
-
-/// A failure, with where the upload goes on when the bytes are those of another place.
-fn located(error: StorageError, repository: &Repository, upload: UploadId) -> Failure {
-    match error {
-        StorageError::OutOfOrder { offset } => {
-            Failure::OutOfOrder { repository: repository.clone(), upload, offset }
-        }
-        error => error.into(),
-    }
-}
-
-fn progress(status: StatusCode, repository: &Repository, upload: UploadId, offset: u64) -> Answer {
-    Answer::of(status)
-        .with(header::LOCATION, upload_location(repository, upload))
-        .with(header::RANGE, so_far(offset))
-        .with(UPLOAD_ID, upload.to_string())
 }
 
 fn created(repository: &Repository, digest: &Digest) -> Response {
