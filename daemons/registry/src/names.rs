@@ -15,6 +15,14 @@ const LONGEST_REPOSITORY: usize = 255;
 /// The longest tag.
 const LONGEST_TAG: usize = 128;
 
+fn to_token(name: &str) -> String {
+    name.replace('.', "=")
+}
+
+fn from_token<T: FromStr>(token: &str) -> Option<T> {
+    token.replace('=', ".").parse().ok()
+}
+
 /// The text is no name of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -39,12 +47,12 @@ impl Repository {
 
     /// As one token of a NATS subject.
     pub fn token(&self) -> String {
-        self.0.replace('.', "=")
+        to_token(&self.0)
     }
 
     /// Reads what [`Repository::token`] wrote.
     pub fn from_token(token: &str) -> Option<Self> {
-        token.replace('=', ".").parse().ok()
+        from_token(token)
     }
 }
 
@@ -82,12 +90,12 @@ impl Tag {
 
     /// As one token of a NATS subject.
     pub fn token(&self) -> String {
-        self.0.replace('.', "=")
+        to_token(&self.0)
     }
 
     /// Reads what [`Tag::token`] wrote.
     pub fn from_token(token: &str) -> Option<Self> {
-        token.replace('=', ".").parse().ok()
+        from_token(token)
     }
 }
 
