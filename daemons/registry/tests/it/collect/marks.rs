@@ -36,6 +36,15 @@ async fn write_blob(storage: &Storage, digest: &Digest, change: impl FnOnce(&mut
     storage.ledger().update(&Key::Blob(digest.clone()), revision, &record).await.unwrap();
 }
 
+/// Leaves a blob as a pass that is cut short right before its purge does.
+async fn forsake(storage: &Storage, digest: &Digest) {
+    write_blob(storage, digest, |blob| {
+        blob.dying = true;
+        blob.runs = Runs::default();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_link_goes_when_its_mark_is_as_old_as_the_grace_time() {
     let node = Node::start().await;
@@ -134,11 +143,7 @@ async fn a_blob_that_forgot_its_chunks_never_lives_again_by_itself() {
     let digest = push(&storage, &team, &bytes).await.unwrap();
     until_only(&storage, 1).await;
     // A pass that was cut short before its purge, while a push that died later made the link.
-    write_blob(&storage, &digest, |blob| {
-        blob.dying = true;
-        blob.runs = Runs::default();
-    })
-    .await;
+    forsake(&storage, &digest).await;
     let report = pass(&storage, patient()).await;
     assert_eq!((report.blobs, report.marked), (0, 1));
     assert!(storage.index().blob(&digest).unwrap().dying);
@@ -154,11 +159,7 @@ async fn a_blob_that_forgot_its_chunks_never_lives_again_by_itself() {
     // Not pushed again, it goes with its link.
     let other = push(&storage, &team, &content(2, 500)).await.unwrap();
     until_only(&storage, 2).await;
-    write_blob(&storage, &other, |blob| {
-        blob.dying = true;
-        blob.runs = Runs::default();
-    })
-    .await;
+    forsake(&storage, &other).await;
     let report = pass(&storage, at_once()).await;
     assert_eq!((report.links, report.blobs), (2, 2));
     assert!(storage.chunks().subjects().await.unwrap().is_empty());
