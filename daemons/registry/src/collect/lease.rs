@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Key, Storage, StorageError,
     records::{Seconds, now},
-    storage::CasError,
+    storage::{CasError, won},
 };
 
 /// A collector that is not heard of for this long is taken to be dead.
@@ -64,11 +64,7 @@ pub(super) async fn take(
         Some(stored) => ledger.update(&Key::Collector, stored.revision, &lease).await,
         None => ledger.create(&Key::Collector, &lease).await,
     };
-    match written {
-        Ok(revision) => Ok(Some(Held { lease, revision: Some(revision).into() })),
-        Err(CasError::Conflict) => Ok(None),
-        Err(CasError::Failed(error)) => Err(error),
-    }
+    Ok(won(written)?.map(|revision| Held { lease, revision: Some(revision).into() }))
 }
 
 /// Does the work, and says from time to time that it goes on.

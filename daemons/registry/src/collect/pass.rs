@@ -20,7 +20,7 @@ use crate::{
     chunks::Runs,
     index::Versioned,
     records::{BlobRecord, LinkRecord, ManifestRecord, Seconds},
-    storage::CasError,
+    storage::won,
 };
 
 /// Requests to JetStream at a time: enough to hide a round trip, few beside what clients do.
@@ -30,15 +30,6 @@ const AT_ONCE: usize = 16;
 const BATCH: usize = 256;
 /// Who changes tags by retention, in their events.
 const BY: &str = "retention";
-
-/// Whether a write by revision was done; if not, somebody else wrote the record meanwhile.
-fn is_done<T>(written: Result<T, CasError>) -> Result<bool, StorageError> {
-    match written {
-        Ok(_) => Ok(true),
-        Err(CasError::Conflict) => Ok(false),
-        Err(CasError::Failed(error)) => Err(error),
-    }
-}
 
 /// A pass under way.
 pub(super) struct Pass<'a> {
@@ -192,14 +183,14 @@ impl Pass<'_> {
                 Verdict::Delete => {
                     return Ok::<_, StorageError>((
                         verdict,
-                        is_done(ledger.delete(&key, record.revision).await)?,
+                        won(ledger.delete(&key, record.revision).await)?.is_some(),
                     ));
                 }
                 Verdict::Mark => Some(now),
                 _ => None,
             };
             let written = ledger.update(&key, record.revision, &with_mark(&record, mark)).await;
-            Ok((verdict, is_done(written)?))
+            Ok((verdict, won(written)?.is_some()))
         });
         let mut done = done.buffer_unordered(AT_ONCE);
         let mut deleted = 0;
@@ -253,7 +244,8 @@ impl Pass<'_> {
             return Ok(true);
         }
         let dying = BlobRecord { dying: true, ..(*blob.record).clone() };
-        is_done(self.storage.ledger().update(&Key::Blob(digest.clone()), blob.revision, &dying).await)
+        let marked = self.storage.ledger().update(&Key::Blob(digest.clone()), blob.revision, &dying).await;
+        Ok(won(marked)?.is_some())
     }
 
     /// Purges the chunks of a blob that has the mark, unless something came to rely on it before that.
@@ -267,20 +259,17 @@ impl Pass<'_> {
             // its link has nothing to rely on, and goes in its time.
             if !is_forsaken(&blob) {
                 let kept = BlobRecord { dying: false, ..(*blob.record).clone() };
-                is_done(ledger.update(&key, blob.revision, &kept).await)?;
+                won(ledger.update(&key, blob.revision, &kept).await)?;
             }
             return Ok(None);
         }
         // A purge cannot be made to depend on a revision. So the record forgets its chunks first, which
         // does: from then on no other collector takes the mark back.
         let forsaken = BlobRecord { runs: Runs::default(), ..(*blob.record).clone() };
-        let revision = match ledger.update(&key, blob.revision, &forsaken).await {
-            Ok(revision) => revision,
-            Err(CasError::Conflict) => return Ok(None),
-            Err(CasError::Failed(error)) => return Err(error),
-        };
+        let forgotten = won(ledger.update(&key, blob.revision, &forsaken).await)?;
+        let Some(revision) = forgotten else { return Ok(None) };
         self.storage.chunks().purge(blob.upload).await?;
-        Ok(is_done(ledger.delete(&key, revision).await)?.then_some(blob.size))
+        Ok(won(ledger.delete(&key, revision).await)?.map(|()| blob.size))
     }
 
     async fn uploads(&mut self) -> Result<(), StorageError> {
@@ -292,7 +281,7 @@ impl Pass<'_> {
             let ended = if upload.claimed.is_some() {
                 // Whoever claimed it and did not end it has died, or sleeps with its machine and writes
                 // the blob record when it wakes: another pass finds the chunks as stray, if they are.
-                is_done(self.storage.ledger().delete(&Key::Upload(id), upload.revision).await)?
+                won(self.storage.ledger().delete(&Key::Upload(id), upload.revision).await)?.is_some()
             } else {
                 self.storage.expire(id, &upload).await?
             };

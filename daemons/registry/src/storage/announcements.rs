@@ -1,6 +1,6 @@
 //! Tags that are to be at the hub too.
 
-use super::{CasError, Storage, StorageError, Unavailable};
+use super::{Storage, StorageError, Unavailable, won};
 use crate::{
     Digest, Key, Repository, Tag,
     records::{AnnounceRecord, Origin, now},
@@ -36,10 +36,8 @@ impl Storage {
                 }
                 None => self.ledger().create(&key, &record).await,
             };
-            match written {
-                Ok(_) => return Ok(()),
-                Err(CasError::Conflict) => {}
-                Err(CasError::Failed(error)) => return Err(error),
+            if won(written)?.is_some() {
+                return Ok(());
             }
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
@@ -53,10 +51,7 @@ impl Storage {
         tag: &Tag,
         revision: u64,
     ) -> Result<bool, StorageError> {
-        match self.ledger().delete(&Key::Announce(repository.clone(), tag.clone()), revision).await {
-            Ok(()) => Ok(true),
-            Err(CasError::Conflict) => Ok(false),
-            Err(CasError::Failed(error)) => Err(error),
-        }
+        let key = Key::Announce(repository.clone(), tag.clone());
+        Ok(won(self.ledger().delete(&key, revision).await)?.is_some())
     }
 }

@@ -1,6 +1,6 @@
 //! Which blobs a repository has: links, made by pushes and mounts.
 
-use super::{CasError, Storage, StorageError, Unavailable, uploads::ATTEMPTS};
+use super::{Storage, StorageError, Unavailable, uploads::ATTEMPTS, won};
 use crate::{
     Digest, Key, Repository,
     index::Versioned,
@@ -69,16 +69,7 @@ impl Storage {
     /// Takes a blob from a repository; false when it did not have it. Manifests that mention it stay,
     /// as clients ask for it.
     pub async fn unlink(&self, repository: &Repository, digest: &Digest) -> Result<bool, StorageError> {
-        let key = Key::Link(repository.clone(), digest.clone());
-        for _ in 0..ATTEMPTS {
-            let Some(link) = self.ledger().fetch::<LinkRecord>(&key).await? else { return Ok(false) };
-            match self.ledger().delete(&key, link.revision).await {
-                Ok(()) => return Ok(true),
-                Err(CasError::Conflict) => {}
-                Err(CasError::Failed(error)) => return Err(error),
-            }
-        }
-        Err(Unavailable::Contended { key: key.to_string() }.into())
+        self.ledger().remove::<LinkRecord>(&Key::Link(repository.clone(), digest.clone())).await
     }
 
     /// Writes that a repository has a blob and relies on it now, unless a fresh link says so, and waits
@@ -100,16 +91,11 @@ impl Storage {
                 }
                 Some(link) => self.ledger().update(&key, link.revision, &record).await,
             };
-            match written {
-                Ok(revision) => {
-                    self.settled(revision).await?;
-                    return Ok(Linked::Written(revision));
-                }
-                Err(CasError::Conflict) => {
-                    self.ledger().fetch::<LinkRecord>(&key).await?;
-                }
-                Err(CasError::Failed(error)) => return Err(error),
+            if let Some(revision) = won(written)? {
+                self.settled(revision).await?;
+                return Ok(Linked::Written(revision));
             }
+            self.ledger().fetch::<LinkRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }
@@ -121,10 +107,9 @@ impl Storage {
         digest: &Digest,
         revision: u64,
     ) -> Result<(), StorageError> {
-        match self.ledger().delete(&Key::Link(repository.clone(), digest.clone()), revision).await {
-            Ok(()) | Err(CasError::Conflict) => Ok(()),
-            Err(CasError::Failed(error)) => Err(error),
-        }
+        let key = Key::Link(repository.clone(), digest.clone());
+        won(self.ledger().delete(&key, revision).await)?;
+        Ok(())
     }
 
     /// A link as the index has it, or JetStream when the index has none: another daemon may have

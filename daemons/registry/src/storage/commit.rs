@@ -4,9 +4,10 @@ use bytes::Bytes;
 use futures::Stream;
 
 use super::{
-    BodyError, CasError, Storage, StorageError, Unavailable,
+    BodyError, Storage, StorageError, Unavailable,
     session::{Open, Session},
     uploads::ATTEMPTS,
+    won,
 };
 use crate::{
     Digest, Key, Repository, UploadId,
@@ -113,14 +114,11 @@ impl Storage {
                     self.ledger().update(&key, blob.revision, &touched).await.map(|_| false)
                 }
             };
-            match written {
-                Ok(is_own) => return Ok(is_own),
-                // The index knows what is there instead, or is about to.
-                Err(CasError::Conflict) => {
-                    self.ledger().fetch::<BlobRecord>(&key).await?;
-                }
-                Err(CasError::Failed(error)) => return Err(error),
+            if let Some(is_own) = won(written)? {
+                return Ok(is_own);
             }
+            // The index knows what is there instead, or is about to.
+            self.ledger().fetch::<BlobRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }

@@ -30,7 +30,7 @@ use runtime::Backoff;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{StorageError, Unavailable};
+use super::{StorageError, Unavailable, uploads::ATTEMPTS};
 use crate::{
     Bucket, Index, Key,
     index::{Versioned, is_marker},
@@ -54,6 +54,15 @@ pub enum CasError {
 impl From<StorageError> for CasError {
     fn from(error: StorageError) -> Self {
         Self::Failed(error)
+    }
+}
+
+/// What a write gave, if it was done; `None` when somebody else wrote the record meanwhile.
+pub(crate) fn won<T>(written: Result<T, CasError>) -> Result<Option<T>, StorageError> {
+    match written {
+        Ok(given) => Ok(Some(given)),
+        Err(CasError::Conflict) => Ok(None),
+        Err(CasError::Failed(error)) => Err(error),
     }
 }
 
@@ -113,6 +122,17 @@ impl Ledger {
             headers.insert(NATS_MESSAGE_TTL, MARKER);
         }
         self.write(key, revision, Bytes::new(), headers).await.map(drop)
+    }
+
+    /// Deletes a record at whatever revision it has; false when there is none.
+    pub(super) async fn remove<T: DeserializeOwned>(&self, key: &Key) -> Result<bool, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let Some(there) = self.fetch::<T>(key).await? else { return Ok(false) };
+            if won(self.delete(key, there.revision).await)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(Unavailable::Contended { key: key.to_string() }.into())
     }
 
     /// Deletes a tag at the revision given. `last` says who did it, for those who watch.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    CasError, LARGEST_MANIFEST, Storage, StorageError, Unavailable,
+    LARGEST_MANIFEST, Storage, StorageError, Unavailable,
     blobs::Linked,
     commit::own_blob,
     document::Document,
     session::{Open, Session},
     uploads::{ATTEMPTS, new_record},
+    won,
 };
 use crate::{
     Algorithm, Bucket, Digest, Key, Reference, Repository, Tag,
@@ -141,12 +142,8 @@ impl Storage {
                 let reference = Reference::Digest(digest.clone());
                 return if was_there { Ok(()) } else { Err(StorageError::ManifestUnknown { reference }) };
             };
-            match self.ledger().delete(&key, manifest.revision).await {
-                // Once more: a tag that came in between must not stand for nothing.
-                Ok(()) => was_there = true,
-                Err(CasError::Conflict) => {}
-                Err(CasError::Failed(error)) => return Err(error),
-            }
+            // Once more: a tag that came in between must not stand for nothing.
+            was_there |= won(self.ledger().delete(&key, manifest.revision).await)?.is_some();
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }
@@ -193,13 +190,10 @@ impl Storage {
                 return Ok(true);
             }
             let touched = BlobRecord { touched: now(), ..(*blob.record).clone() };
-            match self.ledger().update(&key, blob.revision, &touched).await {
-                Ok(_) => return Ok(true),
-                Err(CasError::Conflict) => {
-                    self.ledger().fetch::<BlobRecord>(&key).await?;
-                }
-                Err(CasError::Failed(error)) => return Err(error),
+            if won(self.ledger().update(&key, blob.revision, &touched).await)?.is_some() {
+                return Ok(true);
             }
+            self.ledger().fetch::<BlobRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }
@@ -249,16 +243,11 @@ impl Storage {
                     self.ledger().update(&key, there.revision, &again).await
                 }
             };
-            match written {
-                Ok(revision) => {
-                    self.settled(revision).await?;
-                    return Ok(there.is_none().then_some(revision));
-                }
-                Err(CasError::Conflict) => {
-                    self.ledger().fetch::<ManifestRecord>(&key).await?;
-                }
-                Err(CasError::Failed(error)) => return Err(error),
+            if let Some(revision) = won(written)? {
+                self.settled(revision).await?;
+                return Ok(there.is_none().then_some(revision));
             }
+            self.ledger().fetch::<ManifestRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }

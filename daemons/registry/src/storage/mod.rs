@@ -49,6 +49,7 @@ use tokio::task::JoinSet;
 
 pub use document::{Document, LARGEST_MANIFEST, annotations_of, is_manifest_type};
 pub use error::{BodyError, StorageError, Unavailable};
+pub(crate) use ledger::won;
 pub use ledger::{CasError, Ledger};
 pub use manifests::{ManifestInfo, PutManifest, StoredManifest};
 pub use quota::Usage;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BodyError, CasError, Storage, StorageError, uploads::Occupied};
+use super::{BodyError, Storage, StorageError, uploads::Occupied, won};
 use crate::{
     Digest, Key, UploadId,
     chunks::{Hasher, Writer, Written},
@@ -192,14 +192,9 @@ impl Open {
 
     /// Writes the record over the revision that this session knows.
     pub(super) async fn write(&mut self) -> Result<(), StorageError> {
-        match self.storage.ledger().update(&Key::Upload(self.id), self.revision, &self.record).await {
-            Ok(revision) => {
-                self.revision = revision;
-                Ok(())
-            }
-            Err(CasError::Conflict) => Err(StorageError::Busy),
-            Err(CasError::Failed(error)) => Err(error),
-        }
+        let written = self.storage.ledger().update(&Key::Upload(self.id), self.revision, &self.record).await;
+        self.revision = won(written)?.ok_or(StorageError::Busy)?;
+        Ok(())
     }
 
     async fn save(mut self) -> Result<u64, StorageError> {
@@ -216,11 +211,8 @@ impl Open {
     }
 
     pub(super) async fn discard(self) -> Result<(), StorageError> {
-        match self.storage.ledger().delete(&Key::Upload(self.id), self.revision).await {
-            Ok(()) => {}
-            Err(CasError::Conflict) => return Err(StorageError::Busy),
-            Err(CasError::Failed(error)) => return Err(error),
-        }
+        let deleted = self.storage.ledger().delete(&Key::Upload(self.id), self.revision).await;
+        won(deleted)?.ok_or(StorageError::Busy)?;
         self.storage.chunks().purge(self.id).await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Tags. Each write is an event, which whoever watches the bucket sees.
 
-use super::{CasError, Storage, StorageError, Unavailable, uploads::ATTEMPTS};
+use super::{Storage, StorageError, Unavailable, uploads::ATTEMPTS, won};
 use crate::{
     Digest, Key, Reference, Repository, Tag,
     index::Tagged,
@@ -77,11 +77,7 @@ impl Storage {
             by: by.to_owned(),
             origin: Origin::default(),
         };
-        match self.ledger().delete_tag(key, revision, &last).await {
-            Ok(()) => Ok(true),
-            Err(CasError::Conflict) => Ok(false),
-            Err(CasError::Failed(error)) => Err(error),
-        }
+        Ok(won(self.ledger().delete_tag(key, revision, &last).await)?.is_some())
     }
 
     /// Writes a tag over whatever it stood for, and returns its revision; `None` when it stands for
@@ -103,13 +99,10 @@ impl Storage {
                     self.ledger().update(&key, there.revision, &new).await
                 }
             };
-            match written {
-                Ok(revision) => return Ok(Some(revision)),
-                Err(CasError::Conflict) => {
-                    self.ledger().fetch::<TagRecord>(&key).await?;
-                }
-                Err(CasError::Failed(error)) => return Err(error),
+            if let Some(revision) = won(written)? {
+                return Ok(Some(revision));
             }
+            self.ledger().fetch::<TagRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }

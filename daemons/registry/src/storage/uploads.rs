@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use futures::Stream;
 
-use super::{BodyError, CasError, Storage, StorageError, Unavailable, session::Session};
+use super::{BodyError, CasError, Storage, StorageError, Unavailable, session::Session, won};
 use crate::{
     Algorithm, Bucket, Key, Repository, UploadId,
     chunks::{Hasher, Runs},
@@ -120,10 +120,8 @@ impl Storage {
     /// uses it.
     pub async fn expire(&self, id: UploadId, upload: &Versioned<UploadRecord>) -> Result<bool, StorageError> {
         let Some(_busy) = self.occupy(id) else { return Ok(false) };
-        match self.ledger().delete(&Key::Upload(id), upload.revision).await {
-            Ok(()) => {}
-            Err(CasError::Conflict) => return Ok(false),
-            Err(CasError::Failed(error)) => return Err(error),
+        if won(self.ledger().delete(&Key::Upload(id), upload.revision).await)?.is_none() {
+            return Ok(false);
         }
         // What was claimed may be a blob by now.
         self.index().caught_up_with(Bucket::Records).await?;
@@ -165,13 +163,12 @@ impl Storage {
     pub(super) async fn forget_upload(&self, id: UploadId, mut revision: u64) -> Result<(), StorageError> {
         let key = Key::Upload(id);
         for _ in 0..ATTEMPTS {
-            match self.ledger().delete(&key, revision).await {
-                Ok(()) => return Ok(()),
-                Err(CasError::Failed(error)) => return Err(error),
-                Err(CasError::Conflict) => match self.ledger().fetch::<UploadRecord>(&key).await? {
-                    Some(upload) => revision = upload.revision,
-                    None => return Ok(()),
-                },
+            if won(self.ledger().delete(&key, revision).await)?.is_some() {
+                return Ok(());
+            }
+            match self.ledger().fetch::<UploadRecord>(&key).await? {
+                Some(upload) => revision = upload.revision,
+                None => return Ok(()),
             }
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
