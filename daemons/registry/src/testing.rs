@@ -83,14 +83,8 @@ impl Server {
 
     /// A connection that lasts, as a daemon's.
     pub(crate) async fn client(&self) -> Client {
-        let options = runtime::ConnectOptions {
-            urls: vec![format!("nats://{}", self.bound.client.unwrap())],
-            credentials: None,
-            tls: None,
-            name: "test".to_owned(),
-            inbox: None,
-            from: None,
-        };
+        let options =
+            runtime::ConnectOptions::plain(format!("nats://{}", self.bound.client.unwrap()), "test");
         let client = runtime::connect(&options).await.unwrap();
         client.flush().await.unwrap();
         client

@@ -34,6 +34,13 @@ pub struct ConnectOptions {
     pub inbox: Option<&'static str>,
 }
 
+impl ConnectOptions {
+    /// To one server that asks for nothing.
+    pub fn plain(url: String, name: &str) -> Self {
+        Self { urls: vec![url], credentials: None, tls: None, name: name.to_owned(), from: None, inbox: None }
+    }
+}
+
 /// A connection cannot even be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

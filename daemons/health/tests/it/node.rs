@@ -84,14 +84,7 @@ impl Node {
     pub(crate) async fn health(&self, config: Config) -> Health {
         let listener = http::bind("127.0.0.1:0".parse().unwrap(), "health.listen").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = ConnectOptions {
-            urls: vec![format!("nats://{}", self.client)],
-            credentials: None,
-            tls: None,
-            name: "health".to_owned(),
-            from: None,
-            inbox: None,
-        };
+        let options = ConnectOptions::plain(format!("nats://{}", self.client), "health");
         let nats = connect(&options).await.unwrap();
         let shutdown = CancellationToken::new();
         let daemon = tokio::spawn(health::run(config, listener, nats, shutdown.clone()));

@@ -122,14 +122,7 @@ pub(crate) fn serve(serve: Serve) -> Result<()> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let options = ConnectOptions {
-            urls: vec![serve.nats],
-            credentials: None,
-            tls: None,
-            name: "bench".to_owned(),
-            from: None,
-            inbox: None,
-        };
+        let options = ConnectOptions::plain(serve.nats, "bench");
         let connections = RegistryConnections::open(&options).await?;
         let config = Config::new(&settings, Credentials::locate(&settings.data_dir()));
         println!("listening on {address}");

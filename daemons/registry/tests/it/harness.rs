@@ -71,14 +71,7 @@ impl Node {
 
     /// A connection that lasts, as a daemon's.
     pub(crate) async fn client(&self) -> Client {
-        let options = runtime::ConnectOptions {
-            urls: vec![self.url()],
-            credentials: None,
-            tls: None,
-            name: "test".to_owned(),
-            inbox: None,
-            from: None,
-        };
+        let options = runtime::ConnectOptions::plain(self.url(), "test");
         let client = runtime::connect(&options).await.unwrap();
         client.flush().await.unwrap();
         client

@@ -67,14 +67,7 @@ impl Site {
         self.address = listener.local_addr().unwrap();
         self.shutdown = CancellationToken::new();
         let config = self.config();
-        let options = ConnectOptions {
-            urls: vec![self.node.url()],
-            credentials: None,
-            tls: None,
-            name: "registry".to_owned(),
-            inbox: None,
-            from: None,
-        };
+        let options = ConnectOptions::plain(self.node.url(), "registry");
         let connections = RegistryConnections::open(&options).await.unwrap();
         let shutdown = self.shutdown.clone();
         self.running = Some(tokio::spawn(registry::run(config, listener, connections, shutdown)));
