@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use registry::{
-    Digest, Key, Storage,
+    Digest, Key, Repository, Storage,
     chunks::Runs,
     collect::Policy,
     index::Versioned,
@@ -20,7 +20,7 @@ fn patient() -> Policy {
 }
 
 /// Lets the mark of a link be as old as if so many seconds had passed.
-async fn age(storage: &Storage, repository: &registry::Repository, digest: &Digest, seconds: Seconds) {
+async fn age(storage: &Storage, repository: &Repository, digest: &Digest, seconds: Seconds) {
     let link = storage.index().link(repository, digest).unwrap();
     let idle = link.idle.map(|idle| idle - seconds);
     assert!(idle.is_some(), "it has a mark");
@@ -36,6 +36,16 @@ async fn write_blob(storage: &Storage, digest: &Digest, change: impl FnOnce(&mut
     storage.ledger().update(&Key::Blob(digest.clone()), revision, &record).await.unwrap();
 }
 
+/// A blob that a repository has, and that no manifest mentions.
+async fn loose_blob() -> (Node, Storage, Repository, Digest) {
+    let node = Node::start().await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
+    until_only(&storage, 1).await;
+    (node, storage, team, digest)
+}
+
 /// Leaves a blob as a pass that is cut short right before its purge does.
 async fn forsake(storage: &Storage, digest: &Digest) {
     write_blob(storage, digest, |blob| {
@@ -47,11 +57,7 @@ async fn forsake(storage: &Storage, digest: &Digest) {
 
 #[tokio::test]
 async fn a_link_goes_when_its_mark_is_as_old_as_the_grace_time() {
-    let node = Node::start().await;
-    let storage = node.storage().await;
-    let team = repository("team/app");
-    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
-    until_only(&storage, 1).await;
+    let (_node, storage, team, digest) = loose_blob().await;
     assert_eq!(pass(&storage, patient()).await.marked, 1);
     age(&storage, &team, &digest, HOUR - 60).await;
     assert!(pass(&storage, patient()).await.is_empty());
@@ -65,11 +71,7 @@ async fn a_link_goes_when_its_mark_is_as_old_as_the_grace_time() {
 
 #[tokio::test]
 async fn a_look_by_a_pusher_takes_the_mark_away() {
-    let node = Node::start().await;
-    let storage = node.storage().await;
-    let team = repository("team/app");
-    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
-    until_only(&storage, 1).await;
+    let (_node, storage, team, digest) = loose_blob().await;
     pass(&storage, patient()).await;
     age(&storage, &team, &digest, HOUR).await;
     assert_eq!(storage.touch_blob(&team, &digest).await.unwrap(), Some(1_000));
@@ -80,11 +82,7 @@ async fn a_look_by_a_pusher_takes_the_mark_away() {
 
 #[tokio::test]
 async fn a_manifest_takes_the_marks_of_its_blobs_away_and_a_stale_one_is_cleared() {
-    let node = Node::start().await;
-    let storage = node.storage().await;
-    let team = repository("team/app");
-    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
-    until_only(&storage, 1).await;
+    let (_node, storage, team, digest) = loose_blob().await;
     pass(&storage, patient()).await;
     age(&storage, &team, &digest, 2 * HOUR).await;
     storage.put_manifest(manifest(&team, &["1"], &image(std::slice::from_ref(&digest)))).await.unwrap();
@@ -101,11 +99,7 @@ async fn a_manifest_takes_the_marks_of_its_blobs_away_and_a_stale_one_is_cleared
 
 #[tokio::test]
 async fn a_mark_of_a_clock_that_was_wrong_is_made_again() {
-    let node = Node::start().await;
-    let storage = node.storage().await;
-    let team = repository("team/app");
-    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
-    until_only(&storage, 1).await;
+    let (_node, storage, team, digest) = loose_blob().await;
     let link = storage.index().link(&team, &digest).unwrap();
     let future = LinkRecord { idle: Some(now() + 1_000_000), ..(*link.record).clone() };
     storage.ledger().update(&Key::Link(team.clone(), digest.clone()), link.revision, &future).await.unwrap();
@@ -191,11 +185,7 @@ async fn a_look_or_mount_at_a_marked_blob_leaves_the_link_that_was_there() {
 
 #[tokio::test]
 async fn while_a_record_of_another_version_is_there_no_blob_goes() {
-    let node = Node::start().await;
-    let storage = node.storage().await;
-    let team = repository("team/app");
-    let digest = push(&storage, &team, &content(1, 1_000)).await.unwrap();
-    until_only(&storage, 1).await;
+    let (_node, storage, team, digest) = loose_blob().await;
     // It may be of a manifest that mentions the blob.
     let key = Key::Manifest(team.clone(), crate::harness::sha256(b"a manifest"));
     let later = serde_json::json!({ "blobs": { "in": "another form" } });
