@@ -87,7 +87,7 @@ async fn uploads_that_crawl_or_stop_do_not_hold_up_one_that_is_quick() {
     for number in 0..80 {
         let location = begin(&client).await;
         let mut stream = client.open("PATCH", &location, &[("Content-Length", "1000000000")]).await;
-        stream.write_all(&noise(150_000, number)).await.unwrap();
+        stream.write_all(&content(number, 150_000)).await.unwrap();
         slow.spawn(async move {
             while number % 4 > 0 && stream.write_all(&[0; 60_000]).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -96,7 +96,7 @@ async fn uploads_that_crawl_or_stop_do_not_hold_up_one_that_is_quick() {
             read_answer(stream, false).await
         });
     }
-    let pushed = timeout(DEADLINE, client.push_blob("app", &noise(16_000_000, 99))).await;
+    let pushed = timeout(DEADLINE, client.push_blob("app", &content(99, 16_000_000))).await;
     pushed.expect("the quick upload goes through");
     slow.shutdown().await;
     site.stop().await;
