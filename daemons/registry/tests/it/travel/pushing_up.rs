@@ -81,6 +81,7 @@ async fn a_hub_daemon_that_dies_on_the_way_is_followed_by_the_next() {
     let mut hub = Site::hub(&fleet).await;
     let relay = Relay::start().await;
     relay.lead_to(hub.leaf_address());
+    relay.slow_down();
     let leaf = Site::leaf(&fleet, Some(relay.address)).await;
     let image = leaf.push("sites/app", "v1", &layers(1, &[24 << 20])).await;
     let stored = async || hub.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 0);

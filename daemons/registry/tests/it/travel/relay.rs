@@ -6,8 +6,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -31,6 +32,7 @@ pub(crate) struct Relay {
     mode: watch::Sender<Mode>,
     /// Bytes from the hub to the leaf until it is cut.
     left: Arc<AtomicU64>,
+    slow: Arc<AtomicBool>,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -40,9 +42,15 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let (target, mode) = (watch::Sender::new(None), watch::Sender::new(Mode::Open));
         let left = Arc::new(AtomicU64::new(u64::MAX));
-        let link = Link { target: target.subscribe(), mode: mode.clone(), left: Arc::clone(&left) };
+        let slow = Arc::new(AtomicBool::new(false));
+        let link = Link {
+            target: target.subscribe(),
+            mode: mode.clone(),
+            left: Arc::clone(&left),
+            slow: Arc::clone(&slow),
+        };
         let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, link)));
-        Self { address, target, mode, left, _accepting: accepting }
+        Self { address, target, mode, left, slow, _accepting: accepting }
     }
 
     pub(crate) fn lead_to(&self, target: SocketAddr) {
@@ -52,6 +60,11 @@ impl Relay {
     /// Cuts by itself when this many more bytes came from the hub.
     pub(crate) fn cut_after(&self, bytes: u64) {
         self.left.store(bytes, Ordering::SeqCst);
+    }
+
+    /// From now on 64 KiB take two milliseconds each way, so that what is under way can be seen.
+    pub(crate) fn slow_down(&self) {
+        self.slow.store(true, Ordering::SeqCst);
     }
 
     /// Waits until it cut by itself.
@@ -78,6 +91,7 @@ struct Link {
     target: watch::Receiver<Option<SocketAddr>>,
     mode: watch::Sender<Mode>,
     left: Arc<AtomicU64>,
+    slow: Arc<AtomicBool>,
 }
 
 async fn accept(listener: TcpListener, link: Link) {
@@ -135,6 +149,9 @@ async fn copy(
         let read = from.read(&mut buffer).await?;
         if read == 0 {
             return Ok(());
+        }
+        if link.slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         if *link.mode.borrow() == Mode::Swallow {
             continue;
