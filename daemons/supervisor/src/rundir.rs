@@ -25,6 +25,10 @@ const LOCK: &str = "supervisor.lock";
 const PID: &str = "nats-server.pid";
 /// How long a server left behind may take to shut down in order.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a lock may take to be let go of. A process that this one is just starting, for whatever else,
+/// holds all that is open here until it has become its program.
+const LET_GO: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The run directory, locked for this process.
 #[derive(Clone, Debug)]
@@ -39,12 +43,17 @@ impl RunDir {
         let failed = |source| StartError::RunDir { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(failed)?;
         let lock = open(&path).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-            Err(TryLockError::WouldBlock) => {
-                let pid = fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.trim().parse().ok());
-                return Err(StartError::AlreadyRunning { path, pid });
+        let deadline = Instant::now() + LET_GO;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOOK).await,
+                Err(TryLockError::WouldBlock) => {
+                    let pid =
+                        fs::read_to_string(path.join(LOCK)).ok().and_then(|text| text.trim().parse().ok());
+                    return Err(StartError::AlreadyRunning { path, pid });
+                }
             }
         }
         lock.set_len(0).and_then(|()| write!(&lock, "{}", std::process::id())).map_err(failed)?;
