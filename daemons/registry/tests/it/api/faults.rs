@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::{io::AsyncWriteExt, task::JoinSet, time::timeout};
 
 use crate::{
-    client::{Client, DEADLINE, IMAGE, Manifest, read_answer, sha256},
-    harness::content,
+    client::{Client, IMAGE, Manifest, read_answer, sha256},
+    harness::{DEADLINE, content},
     site::Site,
 };
 
