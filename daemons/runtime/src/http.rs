@@ -18,6 +18,7 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -162,14 +163,8 @@ impl Server {
                     }
                     Some(acceptor) => {
                         let stream = Stall::new(stream, WRITE_STALL);
-                        if let Ok(Ok(stream)) = timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
-                            let peer = Peer { address, tls: true };
-                            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                                Box::pin(answer_http2(stream, router, peer, watcher, serving)).await;
-                            } else {
-                                Box::pin(answer(stream, router, peer, watcher, serving)).await;
-                            }
-                        }
+                        // Out of line: a connection in the clear takes no room for a handshake.
+                        Box::pin(answer_tls(stream, acceptor, router, address, watcher, serving)).await;
                     }
                 }
                 drop(slot);
@@ -180,6 +175,25 @@ impl Server {
             tracing::warn!("requests were cut off: they did not end within {drain_deadline:?}");
         }
         connections.shutdown().await;
+    }
+}
+
+/// Answers what comes over one connection of TLS.
+async fn answer_tls(
+    stream: Stall<TcpStream>,
+    acceptor: TlsAcceptor,
+    router: Router,
+    address: SocketAddr,
+    watcher: Watcher,
+    serving: Serving,
+) {
+    let accepted = Box::pin(timeout(HEAD_TIMEOUT, acceptor.accept(stream))).await;
+    let Ok(Ok(stream)) = accepted else { return };
+    let peer = Peer { address, tls: true };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Box::pin(answer_http2(stream, router, peer, watcher, serving)).await;
+    } else {
+        answer(stream, router, peer, watcher, serving).await;
     }
 }
 
