@@ -7,19 +7,19 @@
 //! ```
 //!
 //! Invariants:
-//! 1. **One feed for each distinct subject or stream**, however many watch ([`hub`]). It begins with its
+//! 1. **One feed for each distinct subject or stream**, however many watch (`hub`). It begins with its
 //!    first client and ends some seconds after its last.
 //! 2. **A log client is the sequence that it wants next**, and what it is sent is the first message at or
 //!    after it, out of the ring while that reaches back so far and out of a replay otherwise. So there is
-//!    no gap and nothing twice where one follows the other, whatever was killed in between ([`cursor`]).
+//!    no gap and nothing twice where one follows the other, whatever was killed in between (`cursor`).
 //! 3. **What is lost is told.** Sequences that have expired, a stream that was made anew, a replay that
 //!    would be too large, a lost connection on core subjects: each is an event `gap`, and the `id` goes on.
 //! 4. **A state client is the version that it was sent last**; what changed since is all it is sent.
 //! 5. **Nothing is queued for a client.** What it does not take stays in the feed, bounded and shared;
 //!    a log client that falls out of it is disconnected and resumes.
-//! 6. **Only what the table allows** ([`policy`]), asked when a stream of events begins; it ends when its
+//! 6. **Only what the table allows** (`policy`), asked when a stream of events begins; it ends when its
 //!    session does.
-//! 7. **A message is written once in each format** ([`encode`]), however many are sent it.
+//! 7. **A message is written once in each format** (`encode`), however many are sent it.
 //!
 //! Absent on purpose: publishing, and WebSockets. Core subjects have no `id`: nothing keeps them.
 
