@@ -55,8 +55,7 @@ class Machine:
             command += ["-chardev", f"file,id={port},path={self.folder}/{port}",
                         "-device", f"virtserialport,chardev={port},name=leafbox.{port}"]
         for disk in disks:
-            # Until version 9 qemu's log of writes mixes up two that write zeroes at once, as ext4 does when
-            # it initializes a fresh disk: guests write zeroes like anything else.
+            # Requests that write zeroes can spoil qemu's log of writes: see `disk.BrokenLog`.
             command += ["-blockdev", json.dumps(disk.blockdev()),
                         "-device", f"virtio-blk-pci,drive={disk.name},serial={disk.name},discard=off,write-zeroes=off"]
         for number, card in enumerate(cards):
