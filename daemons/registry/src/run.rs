@@ -9,7 +9,7 @@ use runtime::{
     http::{Server, Serving},
     micro::{Micro, MicroError, register},
 };
-use settings::{ByteSize, NodeRole, node::RegistryTls};
+use settings::{ByteSize, NodeRole, node::Certificate};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -71,7 +71,7 @@ pub enum RunError {
 /// # Errors
 /// When it cannot be served.
 pub fn tls(config: &Config) -> Result<Option<ServerTls>, ServerTlsError> {
-    let RegistryTls { cert, key } = match &config.of_node().tls {
+    let Certificate { cert, key } = match &config.of_node().tls {
         Some(tls) => tls,
         None => return Ok(None),
     };

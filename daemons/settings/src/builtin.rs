@@ -11,8 +11,10 @@ use crate::{
     units::{ByteSize, Span},
 };
 
+mod console;
 mod registry;
 
+pub use console::{CONSOLE_ROLE, CONSOLE_USERS};
 pub use registry::{REGISTRY_BLOBS, REGISTRY_INBOX, REGISTRY_RECORDS, REGISTRY_SERVICE, REGISTRY_TAGS};
 
 /// Roles that leafbox adds start with this; a fleet file may not use it.
@@ -41,6 +43,9 @@ impl Fleet {
             account.roles.insert(name(APPLY_ROLE), apply_role());
         }
         accounts.insert(name(SYSTEM_ACCOUNT), system_account());
+        for (name, account) in &mut accounts {
+            account.roles.insert(self::name(CONSOLE_ROLE), console::role(name));
+        }
         accounts
     }
 
@@ -86,6 +91,7 @@ fn leafbox_link_at_node(role: &Role, leaf: &str) -> Role {
         format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
     ]));
     role.publish_deny.extend(registry::denied_to_links());
+    role.publish_deny.extend(console::denied_to_links());
     role.subscribe = subjects(&HEARD_ON_LINKS);
     role.subscribe.extend(registry::heard_on_link(leaf));
     role
@@ -98,7 +104,8 @@ fn leafbox_link_at_node(role: &Role, leaf: &str) -> Role {
 /// The registry of a node writes and purges its own records and chunks; the hub's are streams of the
 /// same names.
 pub fn is_used_at_node_only(account: &Name, role: &Name) -> bool {
-    role.as_str() == APPLY_ROLE || (account.as_str(), role.as_str()) == (LEAFBOX_ACCOUNT, REGISTRY_SERVICE)
+    [APPLY_ROLE, CONSOLE_ROLE].contains(&role.as_str())
+        || (account.as_str(), role.as_str()) == (LEAFBOX_ACCOUNT, REGISTRY_SERVICE)
 }
 
 fn leafbox_account(fleet: &Fleet) -> Account {
@@ -118,6 +125,7 @@ fn leafbox_account(fleet: &Fleet) -> Account {
         ..Account::default()
     };
     registry::add_to(&mut account, &fleet.registry);
+    console::add_to(&mut account);
     account
 }
 
@@ -236,6 +244,22 @@ fn system_account() -> Account {
         roles: BTreeMap::from([(name(LEAF_ROLE), leaf), (name(PUSH_ROLE), push)]),
         ..Account::default()
     }
+}
+
+/// Every way to read a stream through the API, here and in other domains.
+fn reads(stream: &str) -> Vec<String> {
+    let one = ["STREAM.MSG.GET", "STREAM.SNAPSHOT", "DIRECT.GET", "CONSUMER.CREATE"];
+    let more = ["DIRECT.GET", "CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.MSG.NEXT"];
+    let of = |prefix: &str| {
+        let one = one.iter().map(|request| format!("{prefix}.{request}.{stream}"));
+        one.chain(more.iter().map(|request| format!("{prefix}.{request}.{stream}.>"))).collect::<Vec<_>>()
+    };
+    ["$JS.API", "$JS.*.API"].into_iter().flat_map(of).collect()
+}
+
+/// How a subject is written to in other domains.
+fn written_through_api(subject: &str) -> Vec<String> {
+    ["$JS.API", "$JS.*.API"].map(|prefix| format!("{prefix}.{subject}")).into()
 }
 
 fn name(text: &str) -> Name {

@@ -14,9 +14,13 @@ use crate::{
     units::{ByteSize, Listen, Span, string_value},
 };
 
+mod certificate;
+mod console;
 mod registry;
 
-pub use registry::{Anonymous, Registry, RegistryTls};
+pub use certificate::Certificate;
+pub use console::Console;
+pub use registry::{Anonymous, Registry};
 
 /// What a node is in the fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +80,9 @@ pub struct Node {
     /// The container registry.
     #[serde(default)]
     pub registry: Registry,
+    /// The web console.
+    #[serde(default)]
+    pub console: Console,
 }
 
 fn default_fleet() -> PathBuf {

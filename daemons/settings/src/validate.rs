@@ -20,6 +20,7 @@ use crate::{
 mod borrowed;
 mod buckets;
 mod capacity;
+mod console;
 mod consumers;
 mod exchange;
 mod links;

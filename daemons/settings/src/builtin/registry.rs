@@ -4,7 +4,7 @@
 //! and answers what fleet.toml allows. So nobody else reads these streams, or what is written to them,
 //! over a link: the key that signs its Bearer tokens is among the records.
 
-use super::{name, subjects};
+use super::{name, reads, subjects, written_through_api};
 use crate::{
     fleet::{Account, Registry, Responses, Role, Service},
     names::{Name, Subject},
@@ -141,19 +141,22 @@ pub(super) fn said_on_link(leaf: &str) -> Vec<Subject> {
 
 /// What of JetStream's API a leaf's link must not carry to the stores of the hub's registry.
 pub(super) fn denied_to_links() -> Vec<Subject> {
-    let mut denied = Vec::new();
-    for prefix in ["$JS.API", "$JS.*.API"] {
-        denied.extend(CAPTURED[1..].iter().map(|subject| format!("{prefix}.{subject}")));
-        for stream in STREAMS {
-            for request in ["STREAM.MSG.GET", "STREAM.SNAPSHOT", "DIRECT.GET", "CONSUMER.CREATE"] {
-                denied.push(format!("{prefix}.{request}.{stream}"));
-            }
-            for request in ["DIRECT.GET", "CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.MSG.NEXT"] {
-                denied.push(format!("{prefix}.{request}.{stream}.>"));
-            }
-        }
-    }
+    let mut denied: Vec<String> =
+        CAPTURED[1..].iter().flat_map(|subject| written_through_api(subject)).collect();
+    denied.extend(STREAMS.iter().flat_map(|stream| reads(stream)));
     subjects(&denied)
+}
+
+/// What nobody but the registry publishes: writes of its records and chunks, and reads of its secrets.
+pub(super) fn secrets() -> Vec<Subject> {
+    let mut denied: Vec<String> = CAPTURED.map(String::from).into();
+    denied.extend(reads(STREAMS[1]));
+    subjects(&denied)
+}
+
+/// What nobody but the registry hears: its secrets as they are written, and as they are read.
+pub(super) fn unheard() -> Vec<Subject> {
+    subjects(&[CAPTURED[0], CAPTURED[1], &format!("{REGISTRY_INBOX}.>")])
 }
 
 /// What the link of `leaf` hears of the registries, in place of all: a stolen box must not listen to

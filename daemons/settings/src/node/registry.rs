@@ -1,10 +1,9 @@
 //! The container registry of this node.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Certificate;
 use crate::units::{ByteSize, Listen};
 
 /// The container registry.
@@ -20,7 +19,7 @@ pub struct Registry {
     /// and are not encrypted.
     pub cache: ByteSize,
     /// TLS of `listen`; it speaks plainly when left out.
-    pub tls: Option<RegistryTls>,
+    pub tls: Option<Certificate>,
 }
 
 impl Default for Registry {
@@ -55,15 +54,4 @@ pub enum Anonymous {
     Pull,
     /// Pull and push.
     Push,
-}
-
-/// The certificate of the registry, read again when its files change. Paths are absolute, or names
-/// of files in the credentials directory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RegistryTls {
-    /// The certificate chain, PEM.
-    pub cert: PathBuf,
-    /// Its private key, PEM.
-    pub key: PathBuf,
 }

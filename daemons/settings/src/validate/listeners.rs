@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Findings, machine::in_nix_store};
+use super::{Findings, console, machine::in_nix_store};
 use crate::{
-    node::{Node, NodeRole, Tls},
+    node::{Certificate, Node, NodeRole, Tls},
     path::KeyPath,
     units::Listen,
 };
@@ -41,7 +41,9 @@ pub(super) fn check(node: &Node, findings: &mut Findings) {
     for listener in &listeners {
         exposed(node, listener, findings);
     }
-    registry(node, findings);
+    served(&node.registry.tls, node.registry.listen, "registry", findings);
+    served(&node.console.tls, node.console.listen, "console", findings);
+    console::check(&node.console, findings);
     roles(node, findings);
     origins(node, findings);
     for (key, address) in [
@@ -88,6 +90,12 @@ fn listeners(node: &Node) -> Vec<Listener<'_>> {
         listen: node.registry.listen,
         tls: None,
     });
+    all.push(Listener {
+        path: KeyPath::of(["console", "listen"]),
+        what: "the console",
+        listen: node.console.listen,
+        tls: None,
+    });
     all
 }
 
@@ -114,7 +122,7 @@ fn clash(one: SocketAddr, two: SocketAddr) -> bool {
         && (one.ip() == two.ip() || one.ip().is_unspecified() || two.ip().is_unspecified())
 }
 
-fn is_loopback(address: IpAddr) -> bool {
+pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
@@ -136,6 +144,13 @@ fn exposed(node: &Node, listener: &Listener<'_>, findings: &mut Findings) {
             listener.path.clone(),
             "whoever is on the way would read the tokens of docker and podman",
             "add [registry.tls] with `cert` and `key`, or write \"127.0.0.1:5000\", and put a proxy with TLS before it",
+        ),
+        "the console" if node.console.tls.is_some() => {}
+        "the console" => findings.error(
+            listener.path.clone(),
+            "browsers give passkeys to no page that comes in clear, and whoever is on the way would read sessions",
+            "add [console.tls] with `cert` and `key` (`leafbox console ca` makes them), or write \"127.0.0.1:8080\", and \
+             come to it through `ssh -L 8080:127.0.0.1:8080`",
         ),
         what if listener.tls.is_none() => {
             let table = listener.path.to_string().replace("nats.", "nats.tls.");
@@ -212,15 +227,15 @@ fn check_tls(tls: &Tls, path: &KeyPath, findings: &mut Findings) {
     }
 }
 
-/// The registry's certificate.
-fn registry(node: &Node, findings: &mut Findings) {
-    let Some(tls) = &node.registry.tls else { return };
-    let path = KeyPath::of(["registry", "tls"]);
-    if node.registry.listen == Listen::Off {
+/// The certificate of one of leafbox's own listeners.
+fn served(tls: &Option<Certificate>, listen: Listen, whose: &str, findings: &mut Findings) {
+    let Some(tls) = tls else { return };
+    let path = KeyPath::of([whose, "tls"]);
+    if listen == Listen::Off {
         findings.error(
             path,
-            "`registry.listen` is off, so that nobody sees this certificate",
-            "remove it, or give `registry.listen` an address",
+            format!("`{whose}.listen` is off, so that nobody sees this certificate"),
+            format!("remove it, or give `{whose}.listen` an address"),
         );
         return;
     }

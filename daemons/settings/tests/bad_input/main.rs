@@ -5,6 +5,7 @@
 
 mod accounts;
 mod capacity;
+mod console;
 mod hub;
 mod loading;
 mod machines;
