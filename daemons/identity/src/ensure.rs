@@ -8,7 +8,7 @@ use std::{
 
 use settings::{
     Fleet, LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
+    builtin::{APPLY_ROLE, CONSOLE_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 use crate::{
@@ -126,6 +126,7 @@ fn users(root: &Path, fleet: &Fleet) -> Vec<User> {
             add(role, service.to_string(), path);
         }
         add(built_in(LEAF_ROLE), format!("leaf-{account}"), layout::leaf_creds(root, account));
+        add(built_in(CONSOLE_ROLE), format!("console-{account}"), layout::console_creds(root, account));
         if account.as_str() == SYSTEM_ACCOUNT {
             add(built_in(PUSH_ROLE), "push".into(), layout::system_creds(root));
         } else {

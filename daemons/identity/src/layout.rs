@@ -97,6 +97,11 @@ pub fn apply_creds(keys: &Path, account: &Name) -> PathBuf {
     credential(keys, format!("apply-{account}.creds"))
 }
 
+/// The creds by which this node's web console looks and acts in one account.
+pub fn console_creds(keys: &Path, account: &Name) -> PathBuf {
+    credential(keys, format!("console-{account}.creds"))
+}
+
 /// The creds by which this node pushes account claims.
 pub fn system_creds(keys: &Path) -> PathBuf {
     credential(keys, SYSTEM_CREDS)

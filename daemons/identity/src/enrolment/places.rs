@@ -7,11 +7,12 @@
 //! apply/apply-<ACCOUNT>.creds sys.creds
 //! health/health.creds
 //! registry/registry.creds
+//! console/console-<ACCOUNT>.creds
 //! request                           the last request, public
 //! enrolled                          a marker, written last
 //! ```
 //!
-//! systemd hands each unit one of the four folders. Where there is no systemd the files of all four
+//! systemd hands each unit one of the five folders. Where there is no systemd the files of all five
 //! lie flat in the keys directory, where `leafbox run` looks.
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ const NATS_FOLDER: &str = "nats";
 const APPLY_FOLDER: &str = "apply";
 const HEALTH_FOLDER: &str = "health";
 const REGISTRY_FOLDER: &str = "registry";
+const CONSOLE_FOLDER: &str = "console";
 
 /// The signing key that a node made for a role.
 pub fn signing_key(keys: &Path, account: &Name, role: &Name) -> PathBuf {
@@ -41,7 +43,7 @@ pub struct Places {
 impl Places {
     /// The places in a keys directory: a folder for each unit where those folders are.
     pub fn of(root: &Path) -> Self {
-        // Without the registry's, which a box of an older leafbox lacks until its next boot.
+        // Without those that a box of an older leafbox lacks until its next boot.
         let folders = [NATS_FOLDER, APPLY_FOLDER, HEALTH_FOLDER];
         Self { root: root.into(), split: folders.iter().all(|folder| root.join(folder).is_dir()) }
     }
@@ -88,6 +90,11 @@ impl Places {
     /// The creds of the container registry.
     pub fn registry_creds(&self) -> PathBuf {
         self.folder(REGISTRY_FOLDER).join(layout::REGISTRY_CREDS)
+    }
+
+    /// The creds by which the web console looks and acts in one account.
+    pub fn console_creds(&self, account: &Name) -> PathBuf {
+        self.folder(CONSOLE_FOLDER).join(format!("console-{account}.creds"))
     }
 
     /// The signing key of a role.

@@ -5,12 +5,20 @@
 
 use settings::{
     LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
+    builtin::{APPLY_ROLE, CONSOLE_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 /// Names that take one byte. Only ever appended to.
-const KNOWN: [&str; 7] =
-    [LEAFBOX_ACCOUNT, SYSTEM_ACCOUNT, LEAF_ROLE, APPLY_ROLE, PUSH_ROLE, HEALTH_SERVICE, REGISTRY_SERVICE];
+const KNOWN: [&str; 8] = [
+    LEAFBOX_ACCOUNT,
+    SYSTEM_ACCOUNT,
+    LEAF_ROLE,
+    APPLY_ROLE,
+    PUSH_ROLE,
+    HEALTH_SERVICE,
+    REGISTRY_SERVICE,
+    CONSOLE_ROLE,
+];
 const FIRST_KNOWN: u8 = 0x80;
 
 /// The bytes end early, go on too long, or say what cannot be.
