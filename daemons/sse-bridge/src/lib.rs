@@ -2,9 +2,14 @@
 
 pub mod audit;
 mod caller;
+mod config;
+mod console;
 pub mod feed;
 pub mod login;
 mod role;
+mod run;
 
 pub use caller::{Caller, SessionId};
+pub use config::Config;
 pub use role::Role;
+pub use run::{Connections, RunError, SERVICE, run, tls};

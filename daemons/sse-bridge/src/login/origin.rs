@@ -50,8 +50,9 @@ pub struct CrossSite;
 
 impl Origin {
     /// The default, where a listener of this port is reached on the machine itself.
-    pub fn localhost(port: u16) -> Self {
-        format!("http://localhost:{port}").parse().expect("localhost with a port is an origin")
+    pub fn localhost(port: u16, has_tls: bool) -> Self {
+        let scheme = if has_tls { "https" } else { "http" };
+        format!("{scheme}://localhost:{port}").parse().expect("localhost with a port is an origin")
     }
 
     /// As browsers write it: no slash at the end.

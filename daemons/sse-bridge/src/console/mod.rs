@@ -1,0 +1,94 @@
+//! The web console: pages made on the server, kept up to date by Datastar over Server-Sent Events.
+//!
+//! - A page is whole without a script: it shows the data of the moment it was made.
+//! - What changes is a fragment with an `id`. The same function writes it for the page and for the
+//!   stream, so that the two cannot differ.
+//! - Everything but the login needs a session; what a role may not do is refused here, not hidden there.
+
+mod assets;
+mod datastar;
+mod overview;
+mod page;
+
+use async_nats::Client;
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderName, HeaderValue, Request, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use crate::{
+    feed::{self, Feeds},
+    login::Login,
+};
+
+/// What this host serves and nothing else. Datastar compiles its expressions, which takes
+/// `unsafe-eval`; no page has a script of its own.
+const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// On every answer that does not say otherwise.
+const ON_ALL: [(HeaderName, &str); 3] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
+/// What pages are made from. A clone is the same console.
+#[derive(Clone)]
+pub(crate) struct Console {
+    /// The node's name.
+    node: String,
+    /// Whether everybody on this machine is let in: each page says so.
+    development: bool,
+    leafbox: Client,
+    feeds: Feeds,
+}
+
+impl Console {
+    pub(crate) fn new(node: String, development: bool, leafbox: Client, feeds: Feeds) -> Self {
+        Self { node, development, leafbox, feeds }
+    }
+}
+
+/// All routes of the daemon.
+pub(crate) fn router(console: Console, login: &Login) -> Router {
+    let pages = Router::new()
+        .route("/", get(overview::show))
+        .route("/live/overview", get(overview::live))
+        .route("/metrics", get(metrics))
+        .route("/schemas/{title}", get(schema))
+        .with_state(console.clone())
+        .merge(feed::router(console.feeds));
+    login
+        .protect(pages)
+        .merge(assets::router())
+        .merge(login.routes())
+        .route("/healthz", get(async || "ok\n"))
+        .layer(from_fn(secured))
+}
+
+async fn secured(request: Request<axum::body::Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in ON_ALL {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn metrics(State(console): State<Console>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], console.feeds.metrics()).into_response()
+}
+
+/// NATS's own schema of a type of message.
+async fn schema(Path(title): Path<String>) -> Response {
+    match schemas::Schema::titled(&title) {
+        Some(schema) => ([(header::CONTENT_TYPE, "application/schema+json")], schema.text()).into_response(),
+        None => {
+            (StatusCode::NOT_FOUND, format!("there is no schema {title}: `leafbox schema list` has all\n"))
+                .into_response()
+        }
+    }
+}

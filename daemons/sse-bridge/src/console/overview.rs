@@ -1,0 +1,228 @@
+//! The node on one page: what its health daemon says of it, as it says it.
+
+use std::sync::Arc;
+
+use async_nats::jetstream;
+use axum::{
+    Extension,
+    extract::State,
+    http::HeaderMap,
+    response::{Html, IntoResponse, Response},
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{Console, datastar, page::page};
+use crate::{
+    Caller,
+    feed::{Asked, Encode, Frame, Message},
+};
+
+/// The bucket of the last heartbeat of each node.
+const NODES: &str = "leafbox_nodes";
+
+/// What of a heartbeat is shown. What an older or newer health daemon says otherwise is left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Heartbeat {
+    node: String,
+    role: String,
+    version: String,
+    nats_version: Option<String>,
+    uptime_seconds: Option<u64>,
+    ready: bool,
+    checks: Vec<Check>,
+    uplink: Uplink,
+    jetstream: Option<Used>,
+    connections: Option<u64>,
+    disk_free: Option<u64>,
+    at: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Check {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Uplink {
+    state: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Used {
+    storage: u64,
+    max_storage: u64,
+}
+
+/// `GET /`.
+pub(super) async fn show(State(console): State<Console>, Extension(caller): Extension<Caller>) -> Response {
+    let context = jetstream::new(console.leafbox.clone());
+    let heartbeat = async {
+        let bucket = context.get_key_value(NODES).await.ok()?;
+        let found = bucket.get(console.node.as_str()).await.ok()??;
+        serde_json::from_slice::<Heartbeat>(&found).ok()
+    };
+    let heartbeat = tokio::time::timeout(std::time::Duration::from_secs(2), heartbeat).await.ok().flatten();
+    let content = html! {
+        div data-init="@get('/live/overview', {retry: 'always', openWhenHidden: true})" {
+            (overview(heartbeat.as_ref()))
+        }
+    };
+    Html(page(&console, &caller, "Overview", &content).into_string()).into_response()
+}
+
+/// `GET /live/overview`: the page's part that changes, whenever it does.
+pub(super) async fn live(
+    State(console): State<Console>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
+    let query = format!("stream=KV_{NODES}&subject=$KV.{NODES}.{}&kind=state", console.node);
+    let mut asked = match Asked::of(&query) {
+        Ok(asked) => asked,
+        Err(error) => {
+            return (axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
+        }
+    };
+    let accepts = headers.get(axum::http::header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    asked.accept_encoding = accepts.map(Into::into);
+    match console.feeds.open(&caller, &asked, Arc::new(Live)).await {
+        Ok(response) => response,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Heartbeats as fragments of the page.
+struct Live;
+
+impl Encode for Live {
+    fn name(&self) -> &'static str {
+        "overview"
+    }
+
+    fn message(&self, message: &Message, frame: &mut Frame) {
+        if let Ok(heartbeat) = serde_json::from_slice::<Heartbeat>(&message.payload) {
+            datastar::patch(&overview(Some(&heartbeat)), frame);
+        }
+    }
+
+    fn notice(&self, _: &crate::feed::Notice, _: &mut Frame) {}
+
+    fn resumes(&self) -> bool {
+        false
+    }
+}
+
+fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
+    let Some(heartbeat) = heartbeat else {
+        return html! {
+            section #overview data-at="" {
+                p.notice {
+                    strong { "Nothing was heard of this node yet. " }
+                    "Its health daemon tells how it is every 15 s. If this stays, look at "
+                    code { "leafbox status" } " and " code { "leafbox logs health" } " on the machine."
+                }
+            }
+        };
+    };
+    let wrong: Vec<&Check> = heartbeat.checks.iter().filter(|check| !check.ok).collect();
+    html! {
+        section #overview data-at=(heartbeat.at) {
+            p.state data-ok=(heartbeat.ready) {
+                @if heartbeat.ready { "✓ " (heartbeat.node) " is ready" } @else { "✗ " (heartbeat.node) " is not ready" }
+            }
+            p.asof { "Data as of " time datetime=(heartbeat.at) { (heartbeat.at) } }
+            @if !wrong.is_empty() {
+                h2 { "What is wrong" }
+                ul.wrong {
+                    @for check in wrong { li { strong { (check.name) ": " } (check.detail) } }
+                }
+            }
+            h2 { "Node" }
+            dl {
+                dt { "Role" } dd { (heartbeat.role) }
+                dt { "leafbox" } dd { (heartbeat.version) }
+                dt { "nats-server" } dd { (heartbeat.nats_version.as_deref().unwrap_or("does not answer")) }
+                @if let Some(uptime) = heartbeat.uptime_seconds { dt { "Up for" } dd { (span(uptime)) } }
+                dt { "Uplink" } dd { (heartbeat.uplink.state) }
+                @if let Some(connections) = heartbeat.connections { dt { "Connections" } dd { (connections) } }
+                @if let Some(used) = &heartbeat.jetstream {
+                    dt { "JetStream" } dd { (bytes(used.storage)) " of " (bytes(used.max_storage)) }
+                }
+                @if let Some(free) = heartbeat.disk_free { dt { "Disk free" } dd { (bytes(free)) } }
+            }
+            h2 { "Checks" }
+            table {
+                thead { tr { th scope="col" { "Check" } th scope="col" { "State" } th scope="col" { "Detail" } } }
+                tbody {
+                    @for check in &heartbeat.checks {
+                        tr {
+                            th scope="row" { (check.name) }
+                            td { @if check.ok { "✓ ok" } @else { "✗ wrong" } }
+                            td { (check.detail) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_comes_first_and_nothing_of_a_heartbeat_is_taken_for_html() {
+        let heartbeat: Heartbeat = serde_json::from_value(serde_json::json!({
+            "node": "shop-1", "ready": false, "at": "2026-11-21T12:00:00Z", "new": [1],
+            "checks": [
+                { "name": "disk", "ok": false, "detail": "<script>full</script>" },
+                { "name": "stores", "ok": true, "detail": "all applied" },
+            ],
+            "jetstream": { "storage": 1536, "max_storage": 1_u64 << 40 },
+        }))
+        .unwrap();
+        let html = overview(Some(&heartbeat)).into_string();
+        assert!(html.contains("✗ shop-1 is not ready") && html.contains("1.5 KiB of 1.0 TiB"), "{html}");
+        assert!(html.contains("&lt;script&gt;full") && !html.contains("<script>"), "{html}");
+        assert!(html.find("What is wrong").unwrap() < html.find("Checks").unwrap());
+        let mut frame = Frame::default();
+        datastar::patch(&overview(Some(&heartbeat)), &mut frame);
+        assert!(format!("{frame:?}").contains("elements <section id="));
+    }
+
+    #[test]
+    fn spans_and_bytes_are_in_the_unit_that_fits() {
+        assert_eq!([0, 59, 60, 3600, 86_400 * 3].map(span), ["0 s", "59 s", "1 min", "1 h 0 min", "3 d 0 h"]);
+        assert_eq!([0, 1023, 1 << 20].map(bytes), ["0 B", "1023 B", "1.0 MiB"]);
+    }
+}
