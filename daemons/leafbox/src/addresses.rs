@@ -29,15 +29,14 @@ pub struct Addresses {
     /// The container registry.
     #[serde(default)]
     pub registry: Option<SocketAddr>,
+    /// The web console.
+    #[serde(default)]
+    pub console: Option<SocketAddr>,
 }
 
 impl Addresses {
-    /// What nats-server bound, the health daemon, and the registry.
-    pub fn bound(
-        nats: &supervisor::process::Addresses,
-        health: Option<SocketAddr>,
-        registry: Option<SocketAddr>,
-    ) -> Self {
+    /// What nats-server bound, beside `own`, the daemons' listeners.
+    pub fn bound(nats: &supervisor::process::Addresses, own: Self) -> Self {
         Self {
             client: nats.client,
             monitoring: nats.monitoring,
@@ -45,8 +44,7 @@ impl Addresses {
             mqtt: nats.mqtt,
             leaf: nats.leaf,
             route: nats.route,
-            health,
-            registry,
+            ..own
         }
     }
 
@@ -62,12 +60,13 @@ impl Addresses {
             route: node.nats.route.address().filter(|_| hub),
             health: node.health.listen.address(),
             registry: node.registry.listen.address(),
+            console: node.console.listen.address(),
         }
     }
 
     /// Those of nats-server alone.
     pub fn of_nats(&self) -> Self {
-        Self { health: None, registry: None, ..self.clone() }
+        Self { health: None, registry: None, console: None, ..self.clone() }
     }
 
     /// What a start would listen on: a hub that stands alone has no routes.
@@ -131,13 +130,26 @@ impl Addresses {
                 scheme(node.registry.tls.is_some(), "https", "http"),
                 "docker, podman, skopeo",
             ),
+            ("console", self.console, scheme(node.console.tls.is_some(), "https", "http"), "browsers"),
         ];
         listeners
             .into_iter()
             .filter_map(|(name, address, scheme, what)| {
-                let url = format!("{scheme}://{}", reachable(address?));
+                let address = address?;
+                let url = match name {
+                    // Passkeys are bound to a name.
+                    "console" => console_origin(node, address.port()),
+                    _ => format!("{scheme}://{}", reachable(address)),
+                };
                 Some([name.to_owned(), url, what.to_owned()])
             })
             .collect()
     }
+}
+
+/// What browsers come to: the origin that the console itself takes for its own.
+fn console_origin(node: &Node, port: u16) -> String {
+    node.console.origin.clone().unwrap_or_else(|| {
+        sse_bridge::login::Origin::localhost(port, node.console.tls.is_some()).as_str().to_owned()
+    })
 }

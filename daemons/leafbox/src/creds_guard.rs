@@ -38,7 +38,11 @@ pub fn check(jwts: &JwtSet, folder: &Path, keys: &Path) -> Result<()> {
 }
 
 fn files(keys: &Path, account: &Name) -> Vec<PathBuf> {
-    let mut files = vec![layout::leaf_creds(keys, account), layout::apply_creds(keys, account)];
+    let mut files = vec![
+        layout::leaf_creds(keys, account),
+        layout::apply_creds(keys, account),
+        layout::console_creds(keys, account),
+    ];
     match account.as_str() {
         SYSTEM_ACCOUNT => files.push(layout::system_creds(keys)),
         LEAFBOX_ACCOUNT => files.extend([layout::health_creds(keys), layout::registry_creds(keys)]),

@@ -2,7 +2,6 @@
 //! reverse at the end.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,6 +22,7 @@ use crate::{
     addresses::Addresses,
     applying::{Outcome, keep_applied},
     data::RunLock,
+    listeners::{Listeners, console_creds},
     session::Session,
     setup::Setup,
     uplink,
@@ -40,8 +40,8 @@ pub struct Instance {
     server: Supervised,
     stop: CancellationToken,
     daemons: Daemons,
-    health: Option<TcpListener>,
-    registry: Option<TcpListener>,
+    listeners: Listeners,
+    logs_in: bool,
     addresses: Addresses,
     applied: watch::Sender<Option<Outcome>>,
     _lock: RunLock,
@@ -54,18 +54,8 @@ impl Instance {
         let lock = setup.data.lock()?;
         // An earlier run's answer is not this one's.
         let _ = std::fs::remove_file(health::Applied::path(setup.data.root()));
-        // A taken port is told before anything runs.
-        let health = match setup.settings.node.health.listen.address() {
-            Some(address) => Some(runtime::http::bind(address, "health.listen").await?),
-            None => None,
-        };
-        let registry = match registry_address(&setup) {
-            Some(address) => Some(runtime::http::bind(address, "registry.listen").await?),
-            None => None,
-        };
-        let bound =
-            |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
-        let (health_address, registry_address) = (bound(&health)?, bound(&registry)?);
+        let listeners = Listeners::bind(&setup).await?;
+        let own = listeners.addresses()?;
         let setup = Arc::new(setup);
         let stop = CancellationToken::new();
         let server =
@@ -74,8 +64,8 @@ impl Instance {
         let addresses = Addresses::default();
         let daemons = Daemons::new();
         let mut instance =
-            Self { setup, server, stop, daemons, health, registry, addresses, applied, _lock: lock };
-        instance.addresses = Addresses::bound(&instance.bound(), health_address, registry_address);
+            Self { setup, server, stop, daemons, listeners, logs_in: false, addresses, applied, _lock: lock };
+        instance.addresses = Addresses::bound(&instance.bound(), own);
         instance.addresses.write(&instance.setup.data)?;
         Ok(instance)
     }
@@ -83,6 +73,14 @@ impl Instance {
     /// What the node listens on.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Whoever comes to the console from this machine is an admin there, without a login: for
+    /// development, and only where nobody else comes. To be called before the daemons start.
+    pub fn log_in_by_itself(&mut self) {
+        let console = &self.setup.settings.node.console;
+        self.logs_in = console.origin.is_none()
+            && console.listen.address().is_some_and(|address| address.ip().to_canonical().is_loopback());
     }
 
     /// What the node was started from.
@@ -127,7 +125,8 @@ impl Instance {
         }
     }
 
-    /// Starts what goes on beside nats-server: apply, uplink, health, registry. None of them ends the node.
+    /// Starts what goes on beside nats-server: apply, uplink, health, registry, console. None of them
+    /// ends the node.
     pub fn start_daemons(&mut self) -> Result<()> {
         let session = Arc::new(self.session());
         let (state, applied) = (self.server.state(), self.applied.clone());
@@ -136,11 +135,14 @@ impl Instance {
             keep_applied(Arc::clone(&for_apply), state.clone(), applied.clone(), stop)
         });
         self.daemons.start("uplink", move |stop| uplink::watch(Arc::clone(&session), Pulse::new(), stop));
-        if let Some(listener) = self.health.take() {
+        if let Some(listener) = self.listeners.health.take() {
             self.start_health(listener)?;
         }
-        if let Some(listener) = self.registry.take() {
+        if let Some(listener) = self.listeners.registry.take() {
             self.start_registry(listener)?;
+        }
+        if let Some(listener) = self.listeners.console.take() {
+            self.start_console(listener)?;
         }
         Ok(())
     }
@@ -176,6 +178,41 @@ impl Instance {
                 let listener = TcpListener::from_std(listener?)?;
                 let connections = registry::RegistryConnections::open(&connect).await?;
                 registry::run(config, listener, connections, stop).await?;
+                anyhow::Ok(())
+            }
+        });
+        Ok(())
+    }
+
+    fn start_console(&mut self, listener: TcpListener) -> Result<()> {
+        let setup = &self.setup;
+        let config = sse_bridge::Config::new(&setup.settings, Credentials::in_directory(&setup.keys));
+        let config = if self.logs_in { config.in_development() } else { config };
+        let connect =
+            |account: &str| self.connect_as(sse_bridge::SERVICE, console_creds(&setup.keys, account));
+        let leafbox = connect(settings::LEAFBOX_ACCOUNT)?;
+        let sys = match console_creds(&setup.keys, settings::SYSTEM_ACCOUNT) {
+            creds if creds.exists() => Some(connect(settings::SYSTEM_ACCOUNT)?),
+            creds => {
+                tracing::warn!(
+                    "the console shows nothing of the servers, since {} is not there",
+                    creds.display()
+                );
+                None
+            }
+        };
+        let listener = listener.into_std()?;
+        self.daemons.start("console", move |stop| {
+            let (config, listener) = (config.clone(), listener.try_clone());
+            let (leafbox, sys) = (leafbox.clone(), sys.clone());
+            async move {
+                let listener = TcpListener::from_std(listener?)?;
+                let leafbox = runtime::connect(&leafbox).await?;
+                let sys = match &sys {
+                    Some(sys) => Some(runtime::connect(sys).await?),
+                    None => None,
+                };
+                sse_bridge::run(config, listener, sse_bridge::Connections { leafbox, sys }, stop).await?;
                 anyhow::Ok(())
             }
         });
@@ -222,22 +259,6 @@ impl Instance {
         // What it says is no longer true.
         let _ = std::fs::remove_file(self.setup.data.addresses_file());
     }
-}
-
-/// Where the registry is to listen; nowhere without its creds, which a node lacks that was let in before
-/// there was a registry.
-fn registry_address(setup: &Setup) -> Option<SocketAddr> {
-    let address = setup.settings.node.registry.listen.address()?;
-    let creds = identity::layout::registry_creds(&setup.keys);
-    if creds.exists() {
-        return Some(address);
-    }
-    tracing::warn!(
-        "the registry is not started, since {} is not there: `leafbox apply` makes it where the fleet's keys are, \
-         an enrolled box by `leafbox enroll request`; or write registry.listen = \"off\"",
-        creds.display()
-    );
-    None
 }
 
 /// Renders the configuration before each start.

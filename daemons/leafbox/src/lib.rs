@@ -22,6 +22,7 @@ pub mod example;
 pub mod figures;
 pub mod instance;
 pub mod key_guard;
+pub mod listeners;
 pub mod outboxes;
 pub mod ports;
 pub mod problems;

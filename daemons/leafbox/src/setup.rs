@@ -221,6 +221,7 @@ impl Setup {
             ("nats.route", addresses.route),
             ("health.listen", addresses.health),
             ("registry.listen", addresses.registry),
+            ("console.listen", addresses.console),
         ]
         .into_iter()
         .filter_map(|(key, address)| Some((address?, key.to_owned())))

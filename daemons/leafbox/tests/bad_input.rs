@@ -383,7 +383,14 @@ fn a_second_leafbox_on_the_same_data_is_kept_out() {
 fn a_taken_port_is_named_with_its_holder_and_the_key_that_moves_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let listeners = ["nats.client", "nats.monitoring", "nats.websocket", "health.listen", "registry.listen"];
+    let listeners = [
+        "nats.client",
+        "nats.monitoring",
+        "nats.websocket",
+        "health.listen",
+        "registry.listen",
+        "console.listen",
+    ];
     for moved in listeners {
         let place = stopped();
         let lines: String = listeners

@@ -84,7 +84,7 @@ const VERIFY: &str =
     "ca = \"clients-ca.pem\"\nverify = true\nown_cert = \"own.pem\"\nown_key = \"own.key\"\n";
 const ANY_PORTS: &str = "nats.client = \"127.0.0.1:0\"\nnats.monitoring = \"127.0.0.1:0\"\n\
                          nats.websocket = \"off\"\nhealth.listen = \"127.0.0.1:0\"\n\
-                         registry.listen = \"127.0.0.1:0\"\n";
+                         registry.listen = \"127.0.0.1:0\"\nconsole.listen = \"127.0.0.1:0\"\n";
 
 /// Starts twice, since the second start meets what the first one wrote.
 fn runs(what: &str, node: &str, has: &[&str], lacks: &[&str]) {
@@ -129,7 +129,7 @@ fn a_node_runs_on_ipv6() {
         return;
     }
     let node = "nats.client = \"[::1]:0\"\nnats.monitoring = \"[::1]:0\"\nnats.websocket = \"[::1]:0\"\n\
-                health.listen = \"[::1]:0\"\nregistry.listen = \"[::1]:0\"\n";
+                health.listen = \"[::1]:0\"\nregistry.listen = \"[::1]:0\"\nconsole.listen = \"[::1]:0\"\n";
     runs("ipv6", node, &["nats://[::1]:", "http://[::1]:", "ws://[::1]:"], &["127.0.0.1"]);
 }
 

@@ -25,6 +25,7 @@ const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
 const PORTS: &str = r#"
 health.listen = "127.0.0.1:0"
 registry.listen = "127.0.0.1:0"
+console.listen = "127.0.0.1:0"
 nats.client = "127.0.0.1:0"
 nats.monitoring = "127.0.0.1:0"
 "#;

@@ -20,8 +20,8 @@ const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 const FOLDER_PREFIX: &str = "leafbox_";
 
 /// What a node needs, said wherever one of them is missing.
-pub const NEEDS: &str = "a node needs jetstream.key, health.creds, registry.creds, and leaf-<ACCOUNT>.creds and \
-     apply-<ACCOUNT>.creds for each account, which `leafbox apply` makes on the operator's machine";
+pub const NEEDS: &str = "a node needs jetstream.key, health.creds, registry.creds, and leaf-<ACCOUNT>.creds, \
+     apply-<ACCOUNT>.creds and console-<ACCOUNT>.creds for each account, which `leafbox apply` makes on the operator's machine";
 const FROM_SYSTEMD: &str = "bring it into the unit with LoadCredential";
 const FROM_OPERATOR: &str = "copy it there, mode 0600 (only `leafbox dev` makes its own)";
 

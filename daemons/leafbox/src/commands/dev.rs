@@ -119,6 +119,7 @@ async fn work(nodes: &mut Nodes, plan: Plan, binary: &Path, started: Instant) ->
     // Only now is this the one leafbox on the folder.
     drift::record(declared, &leaf.setup().data, &leaf.setup().keys)?;
     leaf.ready(READY_DEADLINE).await?;
+    leaf.log_in_by_itself();
     leaf.start_daemons()?;
     if let Outcome::Failed(why) = leaf.applied().await {
         bail!("the node runs, but not all could be applied: {why}");
@@ -188,6 +189,7 @@ fn any_port(settings: &mut Settings) {
         &mut nats.route,
         &mut settings.node.health.listen,
         &mut settings.node.registry.listen,
+        &mut settings.node.console.listen,
     ] {
         if let Listen::On(address) = listener {
             address.set_port(0);

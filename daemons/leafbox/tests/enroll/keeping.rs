@@ -35,7 +35,7 @@ fn whatever_a_power_cut_leaves_is_completed_by_accepting_again() {
         .into_iter()
         .filter(|file| file.extension().is_some_and(|kind| kind == "creds" || kind == "jwt"))
         .collect();
-    assert_eq!(written.len(), 7 + 4, "{written:?}");
+    assert_eq!(written.len(), 10 + 4, "{written:?}");
     for lost in &written {
         fs::remove_file(one.place.path(".data/keys/enrolled")).unwrap();
         fs::remove_file(lost).unwrap();
@@ -100,10 +100,10 @@ fn an_account_that_the_fleet_gains_is_asked_for_and_the_rest_stays() {
     let older = one.read("answer");
     one.place.write("fleet.toml", &format!("{}{MORE}", fleet()));
     let said = one.run(&["status"]).expect(1);
-    assert!(said.contains("fleet.toml has 3 roles more") && said.contains("enroll request"), "{said}");
+    assert!(said.contains("fleet.toml has 4 roles more") && said.contains("enroll request"), "{said}");
     one.run(&["accept", "answer"]).says(1, &["in LIBRARY that this box has not made"]);
     let printed = one.run(&["request"]).expect(0);
-    assert!(printed.contains("made 3 keys"), "{printed}");
+    assert!(printed.contains("made 4 keys"), "{printed}");
 
     // The operator's file is older: said, and nothing is let in.
     let request = one.place.path(".data/keys/request");
@@ -111,7 +111,7 @@ fn an_account_that_the_fleet_gains_is_asked_for_and_the_rest_stays() {
     hub.run(&["enroll", "approve", "--yes", request]).says(2, &["LIBRARY", "same fleet.toml"]);
     hub.write_fleet(&format!("{}{MORE}", fleet()));
     let approved = hub.run(&["enroll", "approve", "--yes", request]);
-    assert!(approved.stderr.contains("3 keys are new, and 0 of the old ones"), "{}", approved.stderr);
+    assert!(approved.stderr.contains("4 keys are new, and 0 of the old ones"), "{}", approved.stderr);
     let answer = approved.expect(0);
     one.paste(&["accept", "-"], &older).says(1, &["do not know this box's key", "in LIBRARY"]);
     one.paste(&["accept", "-"], &answer).expect(0);
@@ -159,9 +159,16 @@ fn where_each_unit_has_a_folder_it_finds_there_what_it_needs_and_no_more() {
     );
     assert_eq!(names(&keys.join("apply")), ["apply-LEAFBOX.creds", "apply-SCHOOL.creds"]);
     assert_eq!(names(&keys.join("health")), ["health.creds"]);
-    // A folder that a box of an older leafbox lacks.
+    // Folders that a box of an older leafbox lacks.
     assert_eq!(names(&keys.join("registry")), ["registry.creds"]);
-    assert_eq!(names(&keys), ["apply", "enrolled", "health", "nats", "registry", "request", "signing"]);
+    assert_eq!(
+        names(&keys.join("console")),
+        ["console-LEAFBOX.creds", "console-SCHOOL.creds", "console-SYS.creds"]
+    );
+    assert_eq!(
+        names(&keys),
+        ["apply", "console", "enrolled", "health", "nats", "registry", "request", "signing"]
+    );
     assert_eq!(names(&one.place.path(".data")), ["jwts", "keys"]);
 }
 
@@ -178,6 +185,9 @@ fn a_hub_node_gets_the_creds_of_a_hub_node() {
         [
             "apply-LEAFBOX.creds",
             "apply-SCHOOL.creds",
+            "console-LEAFBOX.creds",
+            "console-SCHOOL.creds",
+            "console-SYS.creds",
             "enrolled",
             "health.creds",
             "jetstream.key",

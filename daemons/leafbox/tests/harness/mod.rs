@@ -28,6 +28,8 @@ pub(crate) const PORTS: &str = r#"
 listen = "127.0.0.1:0"
 [registry]
 listen = "127.0.0.1:0"
+[console]
+listen = "127.0.0.1:0"
 [nats]
 client = "127.0.0.1:0"
 monitoring = "127.0.0.1:0"

@@ -76,13 +76,13 @@ impl Appliance {
 
     /// Ports that nobody had a moment ago: a unit takes no port 0.
     fn choose_ports(&mut self) {
-        let free = [(); 8].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [client, monitoring, health, registry, leaf, route, second, third] =
+        let free = [(); 9].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [client, monitoring, health, registry, console, leaf, route, second, third] =
             free.each_ref().map(|listener| listener.local_addr().unwrap());
         (self.client, self.monitoring) = (client, monitoring);
         let listeners = format!(
-            "[health]\nlisten = \"{health}\"\n[registry]\nlisten = \"{registry}\"\n[nats]\nclient = \"{client}\"\nmonitoring = \"{monitoring}\"\n\
-             websocket = \"off\"\n"
+            "[health]\nlisten = \"{health}\"\n[registry]\nlisten = \"{registry}\"\n[console]\nlisten = \"{console}\"\n\
+             [nats]\nclient = \"{client}\"\nmonitoring = \"{monitoring}\"\nwebsocket = \"off\"\n"
         );
         let node = match self.role {
             NodeRole::Leaf => format!("name = \"school-1\"\njwts = \"jwts\"\n{listeners}"),

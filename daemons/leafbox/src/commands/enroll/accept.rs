@@ -24,7 +24,7 @@ use nix::{
 };
 use settings::{
     LEAFBOX_ACCOUNT, Name, SYSTEM_ACCOUNT, Settings,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
+    builtin::{APPLY_ROLE, CONSOLE_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 use super::{
@@ -157,6 +157,7 @@ fn users(device: &Device, vault: Vault, jwts: &JwtSet, answered: Fingerprint) ->
             (LEAFBOX_ACCOUNT, REGISTRY_SERVICE) => places.registry_creds(),
             (_, LEAF_ROLE) => places.leaf_creds(&account),
             (_, APPLY_ROLE) => places.apply_creds(&account),
+            (_, CONSOLE_ROLE) => places.console_creds(&account),
             _ => continue,
         };
         let what = role.strip_prefix("leafbox-").unwrap_or(&role);

@@ -12,7 +12,7 @@ use identity::{
 };
 use settings::{
     Fleet, Name, NodeRole,
-    builtin::{APPLY_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
+    builtin::{APPLY_ROLE, CONSOLE_ROLE, HEALTH_SERVICE, LEAF_ROLE, PUSH_ROLE, REGISTRY_SERVICE},
 };
 
 use super::{kind, nodes, paste};
@@ -148,6 +148,7 @@ fn may<'a>(account: &Name, roles: impl Iterator<Item = &'a Name>, node: &Name) -
             LEAF_ROLE => words.push("join the hub".to_owned()),
             APPLY_ROLE => words.push("apply its stores".to_owned()),
             PUSH_ROLE => words.push("push account claims".to_owned()),
+            CONSOLE_ROLE => words.push("run its web console".to_owned()),
             HEALTH_SERVICE if account.as_str() == settings::LEAFBOX_ACCOUNT => {
                 words.push(format!("report the health of {node}"));
             }
