@@ -201,10 +201,20 @@ impl Instance {
                 None
             }
         };
+        let mut declared = Vec::new();
+        for account in config.declared_accounts() {
+            match console_creds(&setup.keys, account) {
+                creds if creds.exists() => declared.push((account.to_owned(), connect(account)?)),
+                creds => tracing::warn!(
+                    "the console shows nothing of the account {account}, since {} is not there",
+                    creds.display()
+                ),
+            }
+        }
         let listener = listener.into_std()?;
         self.daemons.start("console", move |stop| {
             let (config, listener) = (config.clone(), listener.try_clone());
-            let (leafbox, sys) = (leafbox.clone(), sys.clone());
+            let (leafbox, sys, declared) = (leafbox.clone(), sys.clone(), declared.clone());
             async move {
                 let listener = TcpListener::from_std(listener?)?;
                 let leafbox = runtime::connect(&leafbox).await?;
@@ -212,7 +222,12 @@ impl Instance {
                     Some(sys) => Some(runtime::connect(sys).await?),
                     None => None,
                 };
-                sse_bridge::run(config, listener, sse_bridge::Connections { leafbox, sys }, stop).await?;
+                let mut connected = std::collections::BTreeMap::new();
+                for (account, connect) in declared {
+                    connected.insert(account, runtime::connect(&connect).await?);
+                }
+                let connections = sse_bridge::Connections { leafbox, sys, declared: connected };
+                sse_bridge::run(config, listener, connections, stop).await?;
                 anyhow::Ok(())
             }
         });

@@ -62,12 +62,9 @@ impl Listeners {
     }
 }
 
-/// The creds by which the console looks and acts in one of leafbox's own accounts.
+/// The creds by which the console looks and acts in an account of the fleet.
 pub fn console_creds(keys: &Path, account: &str) -> PathBuf {
-    identity::layout::console_creds(
-        keys,
-        &account.parse().expect("the names of leafbox's own accounts are valid"),
-    )
+    identity::layout::console_creds(keys, &account.parse().expect("the names of accounts are valid"))
 }
 
 async fn bind(address: Option<SocketAddr>, key: &str) -> Result<Option<TcpListener>> {

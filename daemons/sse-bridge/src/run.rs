@@ -1,6 +1,6 @@
 //! One console, from its listener to its end: the same for systemd, `leafbox run` and tests.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use async_nats::Client;
 use runtime::{
@@ -41,6 +41,8 @@ pub struct Connections {
     pub leafbox: Client,
     /// Of `SYS`; without one, nothing of the servers themselves is shown.
     pub sys: Option<Client>,
+    /// Of the accounts that fleet.toml declares, by their names; one that is not here is not shown.
+    pub declared: BTreeMap<String, Client>,
 }
 
 /// A console cannot run.
@@ -96,7 +98,7 @@ pub async fn run(
         description: "web console and Server-Sent Events of a leafbox node",
         node: &node,
     };
-    let Connections { leafbox, sys } = connections;
+    let Connections { leafbox, sys, declared } = connections;
     let service = register(&leafbox, &micro).await?;
 
     let (audit, publisher) = audit::channel(&leafbox, &node);
@@ -104,8 +106,9 @@ pub async fn run(
     let is_development = dev.is_some();
     let login = Login::new(LoginConfig { node: node.clone(), origin: origin.clone(), dev }, users, audit);
     let feeds = FeedConfig { origin: Some(origin.as_str().to_owned()), ..FeedConfig::default() };
-    let accounts = Accounts::new(leafbox.clone(), sys.clone());
-    let feeds = Feeds::new(feeds, accounts, Policy::standard(), shutdown.clone());
+    let policy = Policy::standard().and_accounts(declared.keys().map(String::as_str));
+    let accounts = Accounts::new(leafbox.clone(), sys).and(declared);
+    let feeds = Feeds::new(feeds, accounts, policy, shutdown.clone());
 
     let mut tasks = JoinSet::new();
     let answered = CancellationToken::new();

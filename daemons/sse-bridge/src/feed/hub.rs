@@ -30,7 +30,17 @@ impl Accounts {
         Self(std::iter::once((LEAFBOX.into(), leafbox)).chain(sys).collect())
     }
 
-    pub(super) fn get(&self, account: &str) -> Option<(&Arc<str>, &Client)> {
+    /// With other accounts, by their names.
+    #[must_use]
+    pub fn and(mut self, others: BTreeMap<String, Client>) -> Self {
+        for (name, client) in others {
+            self.0.entry(name.into()).or_insert(client);
+        }
+        self
+    }
+
+    /// The connection to an account, with its name.
+    pub fn get(&self, account: &str) -> Option<(&Arc<str>, &Client)> {
         self.0.get_key_value(account)
     }
 

@@ -48,6 +48,20 @@ const SECRET: [(&str, &str); 10] = [
     (SYS, "$SYS.REQ.>"),
 ];
 
+/// The same for each account that fleet.toml declares. Who publishes there may see what is published;
+/// what is stored, everybody may.
+const ALLOWED_IN_DECLARED: [(Role, &str); 6] = [
+    (Role::Viewer, "$KV.>"),
+    (Role::Viewer, "$JS.EVENT.ADVISORY.STREAM.>"),
+    (Role::Viewer, "$JS.EVENT.ADVISORY.CONSUMER.>"),
+    (Role::Viewer, "$JS.EVENT.ADVISORY.SERVER.>"),
+    (Role::Viewer, "$JS.EVENT.METRIC.>"),
+    (Role::Operator, ">"),
+];
+
+/// What nobody may watch there.
+const SECRET_IN_DECLARED: [&str; 5] = ["_INBOX.>", "_R_.>", "$JS.API.>", "$JS.EVENT.ADVISORY.API", "$JSC.>"];
+
 /// Which subjects each role may watch.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -90,6 +104,25 @@ impl Policy {
         });
         let secret = SECRET.iter().map(|(account, subjects)| ((*account).to_owned(), read(subjects)));
         Self { allowed: allowed.collect(), secret: secret.collect() }
+    }
+
+    /// With the accounts that fleet.toml declares.
+    ///
+    /// # Panics
+    /// Never: a test reads every line.
+    #[must_use]
+    pub fn and_accounts<'a>(mut self, accounts: impl IntoIterator<Item = &'a str>) -> Self {
+        let read = |text: &str| text.parse::<Pattern>().expect("the table holds subjects");
+        for account in accounts {
+            self.allowed.extend(ALLOWED_IN_DECLARED.iter().map(|(from, subjects)| Rule {
+                from: *from,
+                account: account.to_owned(),
+                subjects: read(subjects),
+            }));
+            self.secret
+                .extend(SECRET_IN_DECLARED.iter().map(|subjects| (account.to_owned(), read(subjects))));
+        }
+        self
     }
 
     /// Allows more, but nothing of what nobody may watch.
@@ -155,6 +188,25 @@ mod tests {
             (Role::Admin, LEAFBOX, "$KV.*.bearer", false),
             (Role::Admin, LEAFBOX, "*.abc.*", false),
             (Role::Admin, "ELSEWHERE", "orders.new", false),
+        ] {
+            let subject: Pattern = subject.parse().expect("a subject");
+            assert_eq!(policy.check(role, account, &subject).is_ok(), allowed, "{role} {account} {subject}");
+        }
+    }
+
+    #[test]
+    fn in_a_declared_account_what_is_stored_is_for_all_and_what_is_said_for_who_may_say_it() {
+        let policy = Policy::standard().and_accounts(["SHOP"]);
+        for (role, account, subject, allowed) in [
+            (Role::Viewer, "SHOP", "$KV.prices.>", true),
+            (Role::Viewer, "SHOP", "$JS.EVENT.ADVISORY.STREAM.>", true),
+            (Role::Viewer, "SHOP", "orders.>", false),
+            (Role::Operator, "SHOP", "orders.>", true),
+            (Role::Admin, "SHOP", ">", false),
+            (Role::Admin, "SHOP", "_INBOX.>", false),
+            (Role::Admin, "SHOP", "$JS.API.>", false),
+            (Role::Operator, "BANK", "orders.>", false),
+            (Role::Viewer, LEAFBOX, "orders.>", false),
         ] {
             let subject: Pattern = subject.parse().expect("a subject");
             assert_eq!(policy.check(role, account, &subject).is_ok(), allowed, "{role} {account} {subject}");
