@@ -38,6 +38,30 @@ pub enum What {
     RoleChanged,
     /// A user was removed, with passkeys and sessions.
     UserRemoved,
+    /// A message was published with the tester.
+    MessagePublished,
+    /// A key of a bucket got a value.
+    KeyWritten,
+    /// A key of a bucket was deleted; its history is there.
+    KeyDeleted,
+    /// A key of a bucket was purged, with its history.
+    KeyPurged,
+    /// A stream was made.
+    StreamCreated,
+    /// A stream was defined otherwise.
+    StreamUpdated,
+    /// Messages of a stream were purged.
+    StreamPurged,
+    /// A stream was deleted, with its messages.
+    StreamDeleted,
+    /// A consumer was made.
+    ConsumerCreated,
+    /// A consumer was defined otherwise.
+    ConsumerUpdated,
+    /// A consumer was deleted, with what it had delivered.
+    ConsumerDeleted,
+    /// An object of a bucket was deleted.
+    ObjectDeleted,
 }
 
 /// One event. Make it with [`Event::new`] and set the fields that it is about.
@@ -98,6 +122,18 @@ impl AuditEvent for Event {
             What::PasskeyRemoved => "passkey-removed",
             What::RoleChanged => "role-changed",
             What::UserRemoved => "user-removed",
+            What::MessagePublished => "message-published",
+            What::KeyWritten => "key-written",
+            What::KeyDeleted => "key-deleted",
+            What::KeyPurged => "key-purged",
+            What::StreamCreated => "stream-created",
+            What::StreamUpdated => "stream-updated",
+            What::StreamPurged => "stream-purged",
+            What::StreamDeleted => "stream-deleted",
+            What::ConsumerCreated => "consumer-created",
+            What::ConsumerUpdated => "consumer-updated",
+            What::ConsumerDeleted => "consumer-deleted",
+            What::ObjectDeleted => "object-deleted",
         }
     }
 }
@@ -121,7 +157,9 @@ mod tests {
 
     #[test]
     fn the_subject_says_what_the_event_says() {
-        for what in [What::EnrolmentMade, What::LoginFailed, What::LoggedIn, What::UserRemoved] {
+        for what in
+            [What::EnrolmentMade, What::LoginFailed, What::LoggedIn, What::UserRemoved, What::KeyWritten]
+        {
             let event = Event::new(what, "ada");
             assert_eq!(serde_json::to_value(&event).unwrap()["what"], event.what());
         }

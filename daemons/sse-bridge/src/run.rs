@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, audit,
-    console::{self, Console},
+    console::{self, Console, Told},
     feed::{Accounts, FeedConfig, Feeds, Policy},
     login::{BadOrigin, DevLogin, Login, LoginConfig, NotLoopback, Origin, Users},
 };
@@ -104,11 +104,12 @@ pub async fn run(
     let (audit, publisher) = audit::channel(&leafbox, &node);
     let (users, following) = Users::follow(&leafbox);
     let is_development = dev.is_some();
-    let login = Login::new(LoginConfig { node: node.clone(), origin: origin.clone(), dev }, users, audit);
+    let login =
+        Login::new(LoginConfig { node: node.clone(), origin: origin.clone(), dev }, users, audit.clone());
     let feeds = FeedConfig { origin: Some(origin.as_str().to_owned()), ..FeedConfig::default() };
     let policy = Policy::standard().and_accounts(declared.keys().map(String::as_str));
-    let accounts = Accounts::new(leafbox.clone(), sys).and(declared);
-    let feeds = Feeds::new(feeds, accounts, policy, shutdown.clone());
+    let accounts = Accounts::new(leafbox, sys).and(declared);
+    let feeds = Feeds::new(feeds, accounts.clone(), policy, shutdown.clone());
 
     let mut tasks = JoinSet::new();
     let answered = CancellationToken::new();
@@ -116,7 +117,14 @@ pub async fn run(
     tasks.spawn(beat(config.clone(), shutdown.clone()));
     let sweeping = (login.clone(), shutdown.clone());
     tasks.spawn(async move { sweeping.0.run(sweeping.1).await });
-    let console = Console::new(node, is_development, leafbox, feeds.clone());
+    let console = Console {
+        node,
+        development: is_development,
+        accounts,
+        feeds: feeds.clone(),
+        audit,
+        told: Told::default(),
+    };
     let router = console::router(console, &login);
     let serving = Serving { connections: CONNECTIONS, http2: true, answer_buffer: Some(ANSWER_BUFFER) };
     Server { listener, tls, drain_deadline: DRAIN, serving }.serve(router, shutdown.clone()).await;

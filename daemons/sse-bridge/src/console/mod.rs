@@ -4,13 +4,33 @@
 //! - What changes is a fragment with an `id`. The same function writes it for the page and for the
 //!   stream, so that the two cannot differ.
 //! - Everything but the login needs a session; what a role may not do is refused here, not hidden there.
+//! - What changes something is a form that works without a script: a POST, which
+//!   [`Login::protect`](crate::login::Login::protect) lets in from pages of this console alone. It takes
+//!   [`visit::Operator`] or [`visit::Admin`], and answers with a page that is safe to load again.
+//! - No name reaches NATS but by [`guard`].
 
 mod assets;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod command;
 mod datastar;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod failure;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod figures;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod form;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod guard;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod jetstream;
+mod live;
 mod overview;
 mod page;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod told;
+#[allow(dead_code, reason = "for the pages that follow")]
+mod visit;
 
-use async_nats::Client;
 use axum::{
     Router,
     extract::{Path, State},
@@ -21,9 +41,13 @@ use axum::{
 };
 
 use crate::{
-    feed::{self, Feeds},
+    audit::Audit,
+    feed::{self, Accounts, Feeds, LEAFBOX},
     login::Login,
 };
+use failure::Failure;
+use jetstream::Account;
+pub(crate) use told::Told;
 
 /// What this host serves and nothing else. Datastar compiles its expressions, which takes
 /// `unsafe-eval`; no page has a script of its own.
@@ -40,16 +64,28 @@ const ON_ALL: [(HeaderName, &str); 3] = [
 #[derive(Clone)]
 pub(crate) struct Console {
     /// The node's name.
-    node: String,
+    pub(crate) node: String,
     /// Whether everybody on this machine is let in: each page says so.
-    development: bool,
-    leafbox: Client,
-    feeds: Feeds,
+    pub(crate) development: bool,
+    pub(crate) accounts: Accounts,
+    pub(crate) feeds: Feeds,
+    pub(crate) audit: Audit,
+    pub(crate) told: Told,
 }
 
 impl Console {
-    pub(crate) fn new(node: String, development: bool, leafbox: Client, feeds: Feeds) -> Self {
-        Self { node, development, leafbox, feeds }
+    /// The connection to an account that somebody asked for.
+    fn account(&self, name: &str) -> Result<Account, Failure> {
+        let (name, client) = self.accounts.get(name).ok_or_else(|| Failure::NoAccount {
+            asked: name.to_owned(),
+            known: self.accounts.names().collect::<Vec<_>>().join(", "),
+        })?;
+        Ok(Account { name: std::sync::Arc::clone(name), client: client.clone() })
+    }
+
+    /// The connection to leafbox's own account.
+    fn leafbox(&self) -> Result<Account, Failure> {
+        self.account(LEAFBOX)
     }
 }
 

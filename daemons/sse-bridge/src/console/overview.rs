@@ -7,12 +7,17 @@ use axum::{
     Extension,
     extract::State,
     http::HeaderMap,
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Console, datastar, page::page};
+use super::{
+    Console, datastar,
+    figures::{bytes, span},
+    live,
+    visit::Visit,
+};
 use crate::{
     Caller,
     feed::{Asked, Encode, Frame, Message},
@@ -61,20 +66,16 @@ struct Used {
 }
 
 /// `GET /`.
-pub(super) async fn show(State(console): State<Console>, Extension(caller): Extension<Caller>) -> Response {
-    let context = jetstream::new(console.leafbox.clone());
+pub(super) async fn show(visit: Visit) -> Response {
+    let console = &visit.console;
     let heartbeat = async {
+        let context = jetstream::new(console.leafbox().ok()?.client);
         let bucket = context.get_key_value(NODES).await.ok()?;
         let found = bucket.get(console.node.as_str()).await.ok()??;
         serde_json::from_slice::<Heartbeat>(&found).ok()
     };
     let heartbeat = tokio::time::timeout(std::time::Duration::from_secs(2), heartbeat).await.ok().flatten();
-    let content = html! {
-        div data-init="@get('/live/overview', {retry: 'always', openWhenHidden: true})" {
-            (overview(heartbeat.as_ref()))
-        }
-    };
-    Html(page(&console, &caller, "Overview", &content).into_string()).into_response()
+    visit.live_page("Overview", &live::live("/live/overview", &overview(heartbeat.as_ref())))
 }
 
 /// `GET /live/overview`: the page's part that changes, whenever it does.
@@ -122,7 +123,7 @@ impl Encode for Live {
 fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
     let Some(heartbeat) = heartbeat else {
         return html! {
-            section #overview data-at="" {
+            section #overview data-beats data-at="" {
                 p.notice {
                     strong { "Nothing was heard of this node yet. " }
                     "Its health daemon tells how it is every 15 s. If this stays, look at "
@@ -133,7 +134,7 @@ fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
     };
     let wrong: Vec<&Check> = heartbeat.checks.iter().filter(|check| !check.ok).collect();
     html! {
-        section #overview data-at=(heartbeat.at) {
+        section #overview data-beats data-at=(heartbeat.at) {
             p.state data-ok=(heartbeat.ready) {
                 @if heartbeat.ready { "✓ " (heartbeat.node) " is ready" } @else { "✗ " (heartbeat.node) " is not ready" }
             }
@@ -174,26 +175,6 @@ fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
     }
 }
 
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -218,11 +199,5 @@ mod tests {
         let mut frame = Frame::default();
         datastar::patch(&overview(Some(&heartbeat)), &mut frame);
         assert!(format!("{frame:?}").contains("elements <section id="));
-    }
-
-    #[test]
-    fn spans_and_bytes_are_in_the_unit_that_fits() {
-        assert_eq!([0, 59, 60, 3600, 86_400 * 3].map(span), ["0 s", "59 s", "1 min", "1 h 0 min", "3 d 0 h"]);
-        assert_eq!([0, 1023, 1 << 20].map(bytes), ["0 B", "1023 B", "1.0 MiB"]);
     }
 }

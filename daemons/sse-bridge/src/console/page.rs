@@ -2,11 +2,31 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::Console;
+use super::{Console, figures};
 use crate::Caller;
 
-/// A page, with `content` as its main part.
-pub(super) fn page(console: &Console, caller: &Caller, title: &str, content: &Markup) -> Markup {
+/// The pages, in the order of the navigation.
+const PAGES: [(&str, &str); 1] = [("/", "Overview")];
+
+/// Whether a page goes on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// It shows the moment when it was made.
+    Still,
+    /// Its live part is kept up to date.
+    Live,
+}
+
+/// A page at `path`, with `content` as its main part.
+pub(super) fn page(
+    console: &Console,
+    caller: &Caller,
+    path: &str,
+    title: &str,
+    freshness: Freshness,
+    content: &Markup,
+) -> Markup {
+    let now = figures::now();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,7 +52,9 @@ pub(super) fn page(console: &Console, caller: &Caller, title: &str, content: &Ma
                     p.brand { "leafbox" }
                     nav aria-label="Pages" {
                         ul {
-                            li { a href="/" aria-current="page" { "Overview" } }
+                            @for (at, name) in PAGES {
+                                li { a href=(at) aria-current=[is_at(at, path).then_some("page")] { (name) } }
+                            }
                         }
                     }
                     p.caller { (caller.name) ", " (caller.role) }
@@ -42,9 +64,28 @@ pub(super) fn page(console: &Console, caller: &Caller, title: &str, content: &Ma
                     (content)
                 }
                 footer {
-                    p #freshness role="status" data-stale="no" { "Live" }
+                    @match freshness {
+                        Freshness::Live => p #freshness role="status" data-stale="no" { "Live" },
+                        Freshness::Still => p.asof { "Data as of " time datetime=(now) { (now) } ". Load the page again for newer." },
+                    }
                 }
             }
         }
+    }
+}
+
+/// Whether `path` is the page at `at`, or below it.
+fn is_at(at: &str, path: &str) -> bool {
+    path == at || (at != "/" && path.strip_prefix(at).is_some_and(|below| below.starts_with('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_belongs_to_the_entry_that_it_is_below() {
+        assert!(is_at("/", "/") && is_at("/kv", "/kv") && is_at("/kv", "/kv/SHOP/prices"));
+        assert!(!is_at("/", "/kv") && !is_at("/kv", "/kvs"));
     }
 }

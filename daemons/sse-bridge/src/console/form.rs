@@ -1,0 +1,68 @@
+//! What a form sent.
+
+use axum::{body::to_bytes, extract::Request, http::header::CONTENT_TYPE};
+
+use super::failure::Failure;
+
+/// Bytes of a body: a message has at most 1 MiB unless a server is told otherwise, and three bytes for
+/// each of it where everything is escaped.
+const LONGEST: usize = 4 << 20;
+
+/// The inputs of a form, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Inputs(pub(super) Vec<(String, String)>);
+
+impl Inputs {
+    /// Reads a body as browsers send forms.
+    pub(super) async fn of(request: Request) -> Result<Self, Failure> {
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.split(';').next().unwrap_or_default().trim() != "application/x-www-form-urlencoded" {
+            return Err(Failure::Body("its type must be application/x-www-form-urlencoded".to_owned()));
+        }
+        let body = to_bytes(request.into_body(), LONGEST).await;
+        let body =
+            body.map_err(|_| Failure::Body(format!("it was cut, or is longer than {LONGEST} bytes")))?;
+        Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
+    }
+
+    /// The last input of this name; nothing where there is none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().rev().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether there is an input of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// A text of several lines: browsers send them with `\r\n`.
+    pub(super) fn lines(&self, name: &str) -> String {
+        self.get(name).replace("\r\n", "\n")
+    }
+
+    /// That the name of what is destroyed was typed, as `confirm`.
+    pub(super) fn confirms(&self, name: &str) -> Result<(), Failure> {
+        if self.get("confirm") == name {
+            Ok(())
+        } else {
+            Err(Failure::NotConfirmed { name: name.to_owned() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_input_of_a_name_counts_and_lines_end_as_on_unix() {
+        let inputs = Inputs(
+            form_urlencoded::parse(b"on=false&on=true&text=a%0D%0Ab+c&confirm=A").into_owned().collect(),
+        );
+        assert_eq!((inputs.get("on"), inputs.get("none")), ("true", ""));
+        assert_eq!(inputs.lines("text"), "a\nb c");
+        assert!(inputs.has("text") && !inputs.has("none"));
+        assert!(inputs.confirms("A").is_ok() && inputs.confirms("a").is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! The part of a page that goes on by itself, and the button that holds it still.
+
+use maud::{Markup, html};
+
+/// `content`, which the events of `path` keep up to date: they write fragments with the ids in it.
+///
+/// Without a script it stays as it was made, and the button is not there. What is paused says so at the
+/// foot of the page (`console.js`), and begins again with all that changed meanwhile.
+pub(super) fn live(path: &str, content: &Markup) -> Markup {
+    // Datastar gives up after ten attempts unless told, and closes streams of pages that are not seen.
+    let open = |element: &str| {
+        format!(
+            "@get('{path}', {{retry: 'always', retryMaxCount: 1000000, retryMaxWait: 10000, openWhenHidden: true, \
+             requestCancellation: ({element}.stop = new AbortController())}})"
+        )
+    };
+    let around = "el.closest('[data-live]')";
+    let pause = format!("($_paused = !$_paused) ? {around}.stop.abort() : {}", open(around));
+    html! {
+        div data-live data-signals:_paused="false" data-attr:data-paused="$_paused ? 'yes' : 'no'"
+            data-init=(open("el")) {
+            p.actions {
+                button.quiet type="button" hidden data-attr:hidden="false" data-on:click=(pause)
+                    data-text="$_paused ? 'Resume' : 'Pause'" { "Pause" }
+            }
+            (content)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_live_stands_there_without_a_script() {
+        let page = live("/live/kv/SHOP/prices", &html! { table #keys {} }).into_string();
+        assert!(page.contains("<table id=\"keys\">") && page.contains("hidden"), "{page}");
+        assert!(
+            page.contains("@get(&#39;/live/kv/SHOP/prices&#39;")
+                || page.contains("@get('/live/kv/SHOP/prices'"),
+            "{page}"
+        );
+    }
+}
