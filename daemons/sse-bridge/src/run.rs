@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, audit,
-    console::{self, Console, Told},
+    console::{self, Console, Servers, Told},
     feed::{Accounts, FeedConfig, Feeds, Policy},
     login::{BadOrigin, DevLogin, Login, LoginConfig, NotLoopback, Origin, Users},
 };
@@ -108,6 +108,7 @@ pub async fn run(
         Login::new(LoginConfig { node: node.clone(), origin: origin.clone(), dev }, users, audit.clone());
     let feeds = FeedConfig { origin: Some(origin.as_str().to_owned()), ..FeedConfig::default() };
     let policy = Policy::standard().and_accounts(declared.keys().map(String::as_str));
+    let servers = Servers::new(sys.clone());
     let accounts = Accounts::new(leafbox, sys).and(declared);
     let feeds = Feeds::new(feeds, accounts.clone(), policy, shutdown.clone());
 
@@ -121,6 +122,7 @@ pub async fn run(
         node,
         development: is_development,
         accounts,
+        servers,
         feeds: feeds.clone(),
         audit,
         told: Told::default(),

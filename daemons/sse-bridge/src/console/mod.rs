@@ -9,6 +9,7 @@
 //!   [`visit::Operator`] or [`visit::Admin`], and answers with a page that is safe to load again.
 //! - No name reaches NATS but by [`guard`].
 
+mod api;
 mod assets;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod command;
@@ -26,6 +27,7 @@ mod jetstream;
 mod live;
 mod overview;
 mod page;
+mod servers;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod told;
 #[allow(dead_code, reason = "for the pages that follow")]
@@ -47,6 +49,7 @@ use crate::{
 };
 use failure::Failure;
 use jetstream::Account;
+pub(crate) use servers::Servers;
 pub(crate) use told::Told;
 
 /// What this host serves and nothing else. Datastar compiles its expressions, which takes
@@ -68,6 +71,7 @@ pub(crate) struct Console {
     /// Whether everybody on this machine is let in: each page says so.
     pub(crate) development: bool,
     pub(crate) accounts: Accounts,
+    pub(crate) servers: Servers,
     pub(crate) feeds: Feeds,
     pub(crate) audit: Audit,
     pub(crate) told: Told,
@@ -96,6 +100,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .route("/live/overview", get(overview::live))
         .route("/metrics", get(metrics))
         .route("/schemas/{title}", get(schema))
+        .merge(api::router())
         .with_state(console.clone())
         .merge(feed::router(console.feeds));
     login

@@ -44,16 +44,7 @@ impl Server {
         let server = NatsServer::start(&launch).await.unwrap();
         let url = format!("nats://{}", server.addresses().client.unwrap());
         let server = Self { url, _server: server, _folder: folder };
-        let jetstream = jetstream::new(server.client().await);
-        let users = kv::Config { bucket: "leafbox_users".to_owned(), history: 8, ..Default::default() };
-        jetstream.create_key_value(users).await.unwrap();
-        let audit = stream::Config {
-            name: "LEAFBOX_AUDIT".to_owned(),
-            subjects: vec!["leafbox.audit.>".to_owned()],
-            allow_direct: true,
-            ..Default::default()
-        };
-        jetstream.create_stream(audit).await.unwrap();
+        make_stores(&server.client().await).await;
         server
     }
 
@@ -61,4 +52,18 @@ impl Server {
     pub(crate) async fn client(&self) -> Client {
         async_nats::connect(&self.url).await.unwrap()
     }
+}
+
+/// Makes the bucket of users and the audit stream.
+pub(crate) async fn make_stores(client: &Client) {
+    let jetstream = jetstream::new(client.clone());
+    let users = kv::Config { bucket: "leafbox_users".to_owned(), history: 8, ..Default::default() };
+    jetstream.create_key_value(users).await.unwrap();
+    let audit = stream::Config {
+        name: "LEAFBOX_AUDIT".to_owned(),
+        subjects: vec!["leafbox.audit.>".to_owned()],
+        allow_direct: true,
+        ..Default::default()
+    };
+    jetstream.create_stream(audit).await.unwrap();
 }

@@ -6,4 +6,4 @@ mod entering;
 mod pages;
 mod passkeys;
 mod sessions;
-mod site;
+pub(crate) mod site;

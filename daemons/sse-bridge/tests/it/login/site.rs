@@ -70,7 +70,11 @@ impl Site {
     }
 
     pub(crate) async fn with(server: &Server, dev: Option<DevLogin>) -> Self {
-        let client = server.client().await;
+        Self::of(server.client().await, dev).await
+    }
+
+    /// The login over a connection of its own.
+    pub(crate) async fn of(client: Client, dev: Option<DevLogin>) -> Self {
         let (users, mut tasks) = Users::follow(&client);
         users.caught_up().await.unwrap();
         let (audit, publisher) = audit::channel(&client, "shop-1");

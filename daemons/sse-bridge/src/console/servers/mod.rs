@@ -1,0 +1,160 @@
+//! What the servers of the fleet say of themselves, over `$SYS` with the console's own creds.
+//!
+//! - A server is asked by its id at `$SYS.REQ.SERVER.<id>.<Z>`. Which there are is found out by
+//!   `$SYS.REQ.SERVER.PING.IDZ`; one that was heard once and is not any more stays listed for some
+//!   minutes, so that who looks learns that it is missing.
+//! - nats-server's monitoring port is not used: it may be closed.
+//! - Every question has a deadline. A server that says nothing is named in the error.
+
+mod directory;
+mod endpoint;
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, RequestErrorKind};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use serde_json::Value;
+use tokio::{sync::Mutex, time::timeout};
+
+use directory::Directory;
+pub(super) use directory::Heard;
+pub(super) use endpoint::{Endpoint, Takes};
+
+/// How long a server may take to answer what is read.
+const READING: Duration = Duration::from_secs(2);
+/// Servers that are asked at once.
+const AT_ONCE: usize = 64;
+
+/// The servers of the fleet. A clone is the same.
+#[derive(Clone)]
+pub(crate) struct Servers {
+    sys: Option<Client>,
+    directory: Arc<Mutex<Directory>>,
+}
+
+/// A server was asked in vain.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// There are no creds of the system account.
+    #[error(
+        "this console has no creds of the account SYS, without which servers cannot be asked: \
+         `leafbox apply` on the operator's machine makes console-SYS.creds"
+    )]
+    NoSystem,
+    /// Nobody answers to the id or name.
+    #[error("no server `{0}` is heard: server=all shows those that are, and `leafbox status` the own one")]
+    Unknown(String),
+    /// The connection to the own nats-server is not there yet.
+    #[error("nats-server of this node is not there yet: `leafbox status` on the machine says more")]
+    Away,
+    /// It said nothing in time.
+    #[error(
+        "{server} did not answer {what} in {} s: it may be busy, stopped or cut off; try again, and look at \
+         `leafbox status` there",
+        .within.as_secs()
+    )]
+    Silent {
+        /// Its name, or its id where that is all that is known.
+        server: String,
+        /// What it was asked for.
+        what: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The request could not be made.
+    #[error("{server} could not be asked for {what}: {source}")]
+    Request {
+        /// Its name or id.
+        server: String,
+        /// What it was asked for.
+        what: String,
+        /// Why.
+        #[source]
+        source: async_nats::RequestError,
+    },
+    /// It could not be found out which servers there are.
+    #[error("the servers could not be asked who they are: {0}")]
+    Ping(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What one server said, or why nothing.
+pub(super) struct Said {
+    pub(super) server: Heard,
+    pub(super) said: Result<Bytes, AskError>,
+}
+
+impl Servers {
+    pub(crate) fn new(sys: Option<Client>) -> Self {
+        Self { sys, directory: Arc::default() }
+    }
+
+    /// The id of the server that this console is connected to.
+    pub(super) fn own(&self) -> Result<String, AskError> {
+        let id = self.client()?.server_info().server_id;
+        if id.is_empty() { Err(AskError::Away) } else { Ok(id) }
+    }
+
+    /// All servers that were heard within some minutes, by name.
+    pub(super) async fn heard(&self) -> Result<Vec<Heard>, AskError> {
+        let client = self.client()?;
+        let own = client.server_info().server_name;
+        let mut heard = self.directory.lock().await.heard(client).await?;
+        heard.sort_by(|a, b| (a.name != own, &a.name, &a.id).cmp(&(b.name != own, &b.name, &b.id)));
+        Ok(heard)
+    }
+
+    /// The id of the server of an id or a name.
+    pub(super) async fn find(&self, server: &str) -> Result<String, AskError> {
+        let info = self.client()?.server_info();
+        if server == info.server_id || server == info.server_name {
+            return self.own();
+        }
+        // An id is a part of the subject: only one that was heard is used.
+        let heard = self.heard().await?;
+        let found = heard.into_iter().find(|heard| heard.id == server || heard.name == server);
+        found.map(|heard| heard.id).ok_or_else(|| AskError::Unknown(server.to_owned()))
+    }
+
+    /// What the server of this id says, as it says it.
+    pub(super) async fn ask(&self, id: &str, endpoint: Endpoint, options: &Value) -> Result<Bytes, AskError> {
+        self.request(id, endpoint.token(), options, READING).await
+    }
+
+    /// The same from all servers, each by itself.
+    pub(super) async fn ask_all(&self, endpoint: Endpoint, options: &Value) -> Result<Vec<Said>, AskError> {
+        let asking = self.heard().await?.into_iter().map(|server| async move {
+            let mut said = self.ask(&server.id, endpoint, options).await;
+            // The name tells a reader more than the id.
+            if let Err(AskError::Silent { server: told, .. } | AskError::Request { server: told, .. }) =
+                &mut said
+            {
+                told.clone_from(&server.name);
+            }
+            Said { said, server }
+        });
+        Ok(stream::iter(asking).buffered(AT_ONCE).collect().await)
+    }
+
+    async fn request(&self, id: &str, what: &str, body: &Value, within: Duration) -> Result<Bytes, AskError> {
+        let client = self.client()?;
+        let body = Bytes::from(body.to_string());
+        let asked = client.request(format!("$SYS.REQ.SERVER.{id}.{what}"), body);
+        let silent = || AskError::Silent { server: id.to_owned(), what: what.to_owned(), within };
+        match timeout(within, asked).await {
+            Ok(Ok(message)) => Ok(message.payload),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(AskError::Unknown(id.to_owned()))
+            }
+            Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => Err(silent()),
+            Ok(Err(source)) => {
+                Err(AskError::Request { server: id.to_owned(), what: what.to_owned(), source })
+            }
+            Err(_) => Err(silent()),
+        }
+    }
+
+    fn client(&self) -> Result<&Client, AskError> {
+        self.sys.as_ref().ok_or(AskError::NoSystem)
+    }
+}
