@@ -121,6 +121,7 @@ pub async fn run(
     let console = Console {
         node,
         development: is_development,
+        heartbeat: config.node.health.heartbeat.0,
         accounts,
         servers,
         feeds: feeds.clone(),

@@ -10,7 +10,7 @@ pub(super) fn live(path: &str, content: &Markup) -> Markup {
     // Datastar gives up after ten attempts unless told, and closes streams of pages that are not seen.
     let open = |element: &str| {
         format!(
-            "@get('{path}', {{retry: 'always', retryMaxCount: 1000000, retryMaxWait: 10000, openWhenHidden: true, \
+            "@get('{path}', {{retry: 'always', retryMaxCount: Infinity, retryMaxWait: 5000, openWhenHidden: true, \
              requestCancellation: ({element}.stop = new AbortController())}})"
         )
     };

@@ -33,6 +33,8 @@ mod told;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod visit;
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::{Path, State},
@@ -70,6 +72,8 @@ pub(crate) struct Console {
     pub(crate) node: String,
     /// Whether everybody on this machine is let in: each page says so.
     pub(crate) development: bool,
+    /// How often the node's health daemon tells of it.
+    pub(crate) heartbeat: Duration,
     pub(crate) accounts: Accounts,
     pub(crate) servers: Servers,
     pub(crate) feeds: Feeds,

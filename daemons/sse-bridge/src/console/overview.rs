@@ -1,6 +1,6 @@
 //! The node on one page: what its health daemon says of it, as it says it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 use axum::{
@@ -25,6 +25,11 @@ use crate::{
 
 /// The bucket of the last heartbeat of each node.
 const NODES: &str = "leafbox_nodes";
+
+/// After so many heartbeats that did not come, the page says that it is old; the slack is for one that
+/// is on its way.
+const HEARTBEATS_MISSED: u32 = 2;
+const SLACK: Duration = Duration::from_secs(2);
 
 /// What of a heartbeat is shown. What an older or newer health daemon says otherwise is left out.
 #[derive(Debug, Default, Deserialize)]
@@ -74,8 +79,12 @@ pub(super) async fn show(visit: Visit) -> Response {
         let found = bucket.get(console.node.as_str()).await.ok()??;
         serde_json::from_slice::<Heartbeat>(&found).ok()
     };
-    let heartbeat = tokio::time::timeout(std::time::Duration::from_secs(2), heartbeat).await.ok().flatten();
-    visit.live_page("Overview", &live::live("/live/overview", &overview(heartbeat.as_ref())))
+    let heartbeat = tokio::time::timeout(Duration::from_secs(2), heartbeat).await.ok().flatten();
+    let late = console.heartbeat.saturating_mul(HEARTBEATS_MISSED) + SLACK;
+    let content = html! {
+        div data-late=(late.as_millis()) { (overview(heartbeat.as_ref())) }
+    };
+    visit.live_page("Overview", &live::live("/live/overview", &content))
 }
 
 /// `GET /live/overview`: the page's part that changes, whenever it does.
@@ -123,10 +132,10 @@ impl Encode for Live {
 fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
     let Some(heartbeat) = heartbeat else {
         return html! {
-            section #overview data-beats data-at="" {
+            section #overview data-at="" {
                 p.notice {
                     strong { "Nothing was heard of this node yet. " }
-                    "Its health daemon tells how it is every 15 s. If this stays, look at "
+                    "Its health daemon tells how it is every few seconds. If this stays, look at "
                     code { "leafbox status" } " and " code { "leafbox logs health" } " on the machine."
                 }
             }
@@ -134,7 +143,7 @@ fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
     };
     let wrong: Vec<&Check> = heartbeat.checks.iter().filter(|check| !check.ok).collect();
     html! {
-        section #overview data-beats data-at=(heartbeat.at) {
+        section #overview data-at=(heartbeat.at) {
             p.state data-ok=(heartbeat.ready) {
                 @if heartbeat.ready { "✓ " (heartbeat.node) " is ready" } @else { "✗ " (heartbeat.node) " is not ready" }
             }
@@ -146,26 +155,17 @@ fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
                 }
             }
             h2 { "Node" }
-            dl {
-                dt { "Role" } dd { (heartbeat.role) }
-                dt { "leafbox" } dd { (heartbeat.version) }
-                dt { "nats-server" } dd { (heartbeat.nats_version.as_deref().unwrap_or("does not answer")) }
-                @if let Some(uptime) = heartbeat.uptime_seconds { dt { "Up for" } dd { (span(uptime)) } }
-                dt { "Uplink" } dd { (heartbeat.uplink.state) }
-                @if let Some(connections) = heartbeat.connections { dt { "Connections" } dd { (connections) } }
-                @if let Some(used) = &heartbeat.jetstream {
-                    dt { "JetStream" } dd { (bytes(used.storage)) " of " (bytes(used.max_storage)) }
-                }
-                @if let Some(free) = heartbeat.disk_free { dt { "Disk free" } dd { (bytes(free)) } }
+            dl.facts {
+                @for (name, value) in facts(heartbeat) { div { dt { (name) } dd { (value) } } }
             }
-            h2 { "Checks" }
-            table {
+            h2 #checks { "Checks" }
+            table aria-labelledby="checks" {
                 thead { tr { th scope="col" { "Check" } th scope="col" { "State" } th scope="col" { "Detail" } } }
                 tbody {
                     @for check in &heartbeat.checks {
                         tr {
                             th scope="row" { (check.name) }
-                            td { @if check.ok { "✓ ok" } @else { "✗ wrong" } }
+                            td { span.badge data-ok=(check.ok) { @if check.ok { "✓ ok" } @else { "✗ wrong" } } }
                             td { (check.detail) }
                         }
                     }
@@ -173,6 +173,23 @@ fn overview(heartbeat: Option<&Heartbeat>) -> Markup {
             }
         }
     }
+}
+
+/// What is known of the node, in the order of who asks for it most.
+fn facts(heartbeat: &Heartbeat) -> impl Iterator<Item = (&'static str, String)> {
+    let nats = heartbeat.nats_version.clone().unwrap_or_else(|| "does not answer".to_owned());
+    let used = heartbeat.jetstream.as_ref();
+    let facts = [
+        ("Uplink", Some(heartbeat.uplink.state.clone())),
+        ("JetStream", used.map(|used| format!("{} of {}", bytes(used.storage), bytes(used.max_storage)))),
+        ("Disk free", heartbeat.disk_free.map(bytes)),
+        ("Connections", heartbeat.connections.map(|connections| connections.to_string())),
+        ("Up for", heartbeat.uptime_seconds.map(span)),
+        ("Role", Some(heartbeat.role.clone())),
+        ("leafbox", Some(heartbeat.version.clone())),
+        ("nats-server", Some(nats)),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?)))
 }
 
 #[cfg(test)]

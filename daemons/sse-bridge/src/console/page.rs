@@ -35,7 +35,7 @@ pub(super) fn page(
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · " (console.node) " · leafbox" }
-                link rel="icon" href="data:,";
+                link rel="icon" href="/assets/leaf.svg";
                 link rel="stylesheet" href="/assets/console.css";
                 script type="module" src="/assets/datastar.js" {}
                 script src="/assets/console.js" defer {}
@@ -49,7 +49,7 @@ pub(super) fn page(
                     }
                 }
                 header {
-                    p.brand { "leafbox" }
+                    p.brand { img src="/assets/leaf.svg" alt="" width="24" height="24"; "leafbox" }
                     nav aria-label="Pages" {
                         ul {
                             @for (at, name) in PAGES {

@@ -94,6 +94,10 @@ async fn protect(State(login): State<Login>, mut request: Request, next: Next) -
 }
 
 fn asks_for_page(request: &Request) -> bool {
+    // Datastar takes any HTML, and would put the login's into the page that it keeps up to date.
+    if request.headers().contains_key("datastar-request") {
+        return false;
+    }
     let accepts = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     matches!(*request.method(), Method::GET | Method::HEAD)
         && accepts.is_some_and(|accept| accept.contains("text/html"))

@@ -88,6 +88,11 @@ pub(super) async fn style() -> Response {
     asset("text/css; charset=utf-8", include_str!("assets/login.css"))
 }
 
+/// The mark of leafbox, which the pages of the console show as well.
+pub(super) async fn mark() -> Response {
+    asset("image/svg+xml", include_str!("assets/leaf.svg"))
+}
+
 fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [(CONTENT_TYPE, kind), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-cache")];
     (headers, text).into_response()
@@ -118,13 +123,13 @@ fn page(shown: &Shown<'_>) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { "Log in · " (shown.node) " · leafbox" }
-                link rel="icon" href="data:,";
+                link rel="icon" href="/assets/leaf.svg";
                 link rel="stylesheet" href="/assets/login.css";
                 script src="/assets/login.js" defer {}
             }
             body {
                 main data-next=(shown.next) data-origin=(shown.origin) {
-                    p.brand { "leafbox" }
+                    p.brand { img src="/assets/leaf.svg" alt="" width="24" height="24"; "leafbox" }
                     h1 id="title" { "Log in to " (shown.node) }
                     @if let Some(trouble) = shown.trouble { (notice(trouble, shown.origin)) }
                     noscript {

@@ -1,31 +1,54 @@
-// Says when the page's data is old: the stream of events has stopped, whatever the reason.
-const LATE = 40_000;
+// Says when what a page keeps up to date is old, whatever the reason, and leads to the login where the
+// session is over. A part that is sent something regularly says in `data-late` how many milliseconds
+// without it are too many.
 const live = document.querySelector("[data-live]");
 const told = document.getElementById("freshness");
-// What comes at least every 15 s says so itself; the rest is late when its stream is.
-const beats = live?.querySelector("[data-beats]");
+const late = Number(live?.querySelector("[data-late]")?.dataset.late ?? Infinity);
+// Datastar tries again within 5 s: what is not heard of failing for longer is connected.
+const TRYING = 6_000;
 let last = Date.now();
-let lost = false;
+let failed = -TRYING;
 
 if (live && told) {
-  new MutationObserver(() => { last = Date.now(); lost = false; tell(); }).observe(live, { childList: true, subtree: true, attributes: true });
-  document.addEventListener("datastar-fetch", ({ detail }) => {
-    if (detail.el.closest("[data-live]") !== live) return;
-    lost = ["error", "retrying", "retries-failed", "finished"].includes(detail.type);
+  document.addEventListener("datastar-fetch", ({ detail: { el, type } }) => {
+    if (el.closest("[data-live]") !== live) return;
+    if (type === "datastar-patch-elements") {
+      last = Date.now();
+      failed = -TRYING;
+    } else if (type === "retrying") {
+      failed = Date.now();
+      enterAgain();
+    }
     tell();
   });
-  setInterval(tell, 2_000);
+  // What goes on after a pause has as long as any to be sent something.
+  new MutationObserver(() => { last = Date.now(); tell(); }).observe(live, { attributeFilter: ["data-paused"] });
+  setInterval(tell, 1_000);
+}
+
+// Of a page that the browser kept while another was shown, nothing is known.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+
+async function enterAgain() {
+  const answer = await fetch("/login/session").catch(() => null);
+  if (answer?.status === 401) location.replace(`/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function tell() {
-  const paused = live.dataset.paused === "yes";
-  const stale = !paused && (lost || (beats && Date.now() - last > LATE));
-  const state = paused ? "paused" : stale ? "yes" : "no";
-  if (told.dataset.stale === state) return;
-  told.dataset.stale = state;
+  const is = state();
+  if (told.dataset.is === is) return;
+  told.dataset.is = is;
+  told.dataset.stale = { live: "no", paused: "paused" }[is] ?? "yes";
   told.textContent = {
+    live: "Live",
     paused: "⏸ Paused: what is shown here does not change until you resume.",
-    yes: "⚠ Stale: nothing new has come for a while. Trying again.",
-    no: "Live",
-  }[state];
+    cut: "⚠ Stale: the connection is cut. Trying again.",
+    late: `⚠ Stale: nothing new since ${new Date(last).toLocaleTimeString()}. Trying again.`,
+  }[is];
+}
+
+function state() {
+  if (live.dataset.paused === "yes") return "paused";
+  if (Date.now() - last > late) return "late";
+  return Date.now() - failed < TRYING ? "cut" : "live";
 }

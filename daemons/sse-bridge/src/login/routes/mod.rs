@@ -1,4 +1,4 @@
-//! The routes under `/login/`, and the two files that the login page loads.
+//! The routes under `/login/`, and the files that the login page loads.
 //!
 //! | route | what |
 //! |---|---|
@@ -37,7 +37,7 @@ use crate::Caller;
 const LONGEST_BODY: usize = 64 * 1024;
 
 impl Login {
-    /// The routes under `/login/` and `/assets/login.*`. Requests need a [`Peer`] as an extension, which
+    /// The routes under `/login/`, `/assets/login.*` and `/assets/leaf.svg`. Requests need a [`Peer`] as an extension, which
     /// `runtime::http` gives them.
     pub fn routes(&self) -> Router {
         let own = Router::new()
@@ -61,6 +61,7 @@ impl Login {
             .route("/login/enroll/finish", post(enrol::finish))
             .route("/assets/login.js", get(page::script))
             .route("/assets/login.css", get(page::style))
+            .route("/assets/leaf.svg", get(page::mark))
             .layer(from_fn_with_state(self.clone(), same_origin))
             .with_state(self.clone());
         anybody.merge(self.protect(own))
