@@ -92,30 +92,49 @@ fn main() -> Result<()> {
     }
     others.extend(arguments.peers.iter().map(|(name, address)| Registry::running(name, *address)));
 
+    // Who comes first meets what the round before left the disk to do.
+    let in_turn = |round: usize| {
+        let all: Vec<&Registry> = [&cached].into_iter().chain(&others).collect();
+        (0..all.len()).map(|at| all[(at + round) % all.len()]).collect::<Vec<_>>()
+    };
     let mut table = Table::default();
     for round in 0..arguments.rounds {
         let seed = u64::from(std::process::id()) << 20 | round as u64;
         let blob = Blob::new(seed, arguments.size << 20);
-        for registry in [&cached].into_iter().chain(&others) {
+        for registry in in_turn(round) {
             let before = registry.pid().and_then(used);
             table.add("PUT, MiB/s", registry, measures::put(registry, &blob)?);
             if let (Some(before), Some(after)) = (before, registry.pid().and_then(used)) {
                 table.add("PUT, CPU seconds", registry, after.cpu - before.cpu);
             }
         }
-        table.named("GET not cached, MiB/s", "leafbox", measures::get(&first, &blob)?);
         table.named("range of 1 MiB not cached, ms", "leafbox", measures::range(&first, &blob, 50)?);
         table.named("raw ordered consumer, MiB/s", "nats", nats.read_raw(&blob.digest)?);
-        for registry in [&cached].into_iter().chain(&others) {
-            table.add("first GET, MiB/s", registry, measures::get(registry, &blob)?);
+        table.add("GET just pushed, MiB/s", &cached, measures::get(&cached, &blob)?);
+        table.named("first GET, MiB/s", "leafbox", measures::get(&first, &blob)?);
+        for registry in &others {
+            let rate = measures::get(registry, &blob)?;
+            if round % 2 == 0 {
+                let other = blob.variant(seed ^ 0x77);
+                table.named("PUT without a cache, MiB/s", "leafbox", measures::put(&first, &other)?);
+                let other = blob.variant(seed ^ 0x78);
+                table.named("PUT with a cache, MiB/s", "leafbox", measures::put(&cached, &other)?);
+            } else {
+                let other = blob.variant(seed ^ 0x78);
+                table.named("PUT with a cache, MiB/s", "leafbox", measures::put(&cached, &other)?);
+                let other = blob.variant(seed ^ 0x77);
+                table.named("PUT without a cache, MiB/s", "leafbox", measures::put(&first, &other)?);
+            }
+            table.add("GET just pushed, MiB/s", registry, rate);
+            table.add("first GET, MiB/s", registry, rate);
         }
         // leafbox caches what is read twice.
-        table.add("second GET, into the cache, MiB/s", &cached, measures::get(&cached, &blob)?);
+        measures::get(&cached, &blob)?;
         measures::until_cached(&cached, &blob)?;
-        for registry in [&cached].into_iter().chain(&others) {
+        for registry in in_turn(round) {
             table.add("range of 1 MiB, ms", registry, measures::range(registry, &blob, 50)?);
         }
-        for registry in [&cached].into_iter().chain(&others) {
+        for registry in in_turn(round) {
             let before = registry.pid().and_then(used);
             table.add("GET, MiB/s", registry, measures::get(registry, &blob)?);
             if let (Some(before), Some(after)) = (before, registry.pid().and_then(used)) {
@@ -125,7 +144,7 @@ fn main() -> Result<()> {
         if !arguments.no_skopeo {
             let layout = folder.path().join("layout");
             image::write_layout(&layout, seed ^ 0xABCD, 10, 20_000_000)?;
-            for registry in [&cached].into_iter().chain(&others) {
+            for registry in in_turn(round) {
                 let (push, pull) = measures::skopeo(registry, &layout, round, &folder.path().join("pulled"))?;
                 table.add("skopeo push of 200 MB, s", registry, push);
                 table.add("skopeo pull of 200 MB, s", registry, pull);
@@ -136,8 +155,8 @@ fn main() -> Result<()> {
     for registry in [&cached].into_iter().chain(&others) {
         measures::tag_many(registry, arguments.tags)?;
     }
-    for _ in 0..arguments.rounds {
-        for registry in [&cached].into_iter().chain(&others) {
+    for round in 0..arguments.rounds {
+        for registry in in_turn(round) {
             let (page, tags) = measures::list_tags(registry)?;
             table.add("page of 1,000 tags, ms", registry, page);
             table.add("tags listed", registry, tags as f64);

@@ -36,6 +36,7 @@ pub struct Cached {
     file: Arc<File>,
     size: u64,
     memory: Pool,
+    flushed: bool,
 }
 
 enum Piece {
@@ -65,7 +66,17 @@ impl Cached {
         if found != size {
             return Err(io::Error::other(format!("it has {found} bytes instead of {size}")));
         }
-        Ok(Self { file: Arc::new(file), size, memory })
+        Ok(Self { file: Arc::new(file), size, memory, flushed: true })
+    }
+
+    /// The same, of a file that nobody flushed.
+    pub(super) fn unflushed(self) -> Self {
+        Self { flushed: false, ..self }
+    }
+
+    /// It stays here; else it goes soon, unless somebody has it stay.
+    pub fn is_flushed(&self) -> bool {
+        self.flushed
     }
 
     /// Bytes.

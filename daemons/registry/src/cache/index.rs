@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::Digest;
 
 /// Bytes of a block of the file system: a file takes whole ones.
-const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u64 = 4096;
 
 /// How full a cache is, and how useful.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,25 @@ impl Index {
             evicted.push(oldest);
         }
         Some(evicted)
+    }
+
+    /// Whether a file of `size` bytes fits without eviction.
+    pub(super) fn has_room(&self, size: u64) -> bool {
+        self.bytes + on_disk(size) <= self.limit
+    }
+
+    /// Takes free bytes for what no file has yet; false when there are not so many.
+    pub(super) fn take(&mut self, bytes: u64) -> bool {
+        let fits = self.bytes + bytes <= self.limit;
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// Bytes that were taken are free again.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.bytes -= bytes;
     }
 
     /// What was reserved is not coming.

@@ -12,6 +12,7 @@ mod admission;
 mod cached;
 mod doorkeeper;
 mod index;
+mod warm;
 
 use std::{
     fmt, io,
@@ -30,6 +31,7 @@ pub use cached::Cached;
 use doorkeeper::Doorkeeper;
 pub use index::CacheUse;
 use index::Index;
+use warm::Copies;
 
 /// Where files grow, until they are verified.
 const UNFINISHED: &str = "unfinished";
@@ -44,6 +46,8 @@ struct Shared {
     folder: PathBuf,
     index: Mutex<Index>,
     doorkeeper: Mutex<Doorkeeper>,
+    /// Locked before the index, where both are.
+    copies: Mutex<Copies>,
     memory: Pool,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -66,6 +70,7 @@ impl Cache {
                 folder: folder.to_owned(),
                 index: Mutex::new(index),
                 doorkeeper: Mutex::default(),
+                copies: Mutex::new(Copies::new(limit)),
                 memory: Pool::new(READ_MEMORY),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
@@ -118,7 +123,7 @@ impl Cache {
     /// The blob, if it is here. From then on it can be read to its end, evicted or not.
     pub fn get(&self, digest: &Digest) -> Option<Cached> {
         let shared = self.0.as_ref()?;
-        let found = shared.open_file(digest);
+        let found = shared.open_file(digest).or_else(|| shared.open_copy(digest));
         let counter = if found.is_some() { &shared.hits } else { &shared.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -135,6 +140,7 @@ impl Cache {
     /// when it is here, is being admitted, or is too large.
     pub fn admit(&self, digest: &Digest, size: u64) -> Option<Admission> {
         let shared = self.0.as_ref()?;
+        shared.make_room(size);
         let evicted = shared.index().reserve(digest, size)?;
         let evicted = evicted.iter().map(|digest| path(&shared.folder, digest)).collect();
         Some(Admission::new(Arc::clone(shared), digest.clone(), size, evicted))
@@ -144,6 +150,7 @@ impl Cache {
     pub fn remove(&self, digest: &Digest) {
         if let Some(shared) = &self.0 {
             shared.forget(digest);
+            shared.forget_copy(digest);
         }
     }
 

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 
 use super::*;
-use crate::chunks::Hasher;
+use crate::{UploadId, chunks::Hasher};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -253,4 +253,115 @@ async fn reads_that_find_no_memory_go_on_in_small_pieces() {
         let rest: Vec<Bytes> = stream.try_collect().await.unwrap();
         assert!([&first[..], &rest.concat()].concat() == blob.bytes);
     }
+}
+
+/// Pushes a blob in two parts, as a client that sends a `PATCH` twice does.
+fn copy(cache: &Cache, blob: &Blob) -> UploadId {
+    let upload = UploadId::random();
+    let (first, second) = blob.bytes.split_at(blob.bytes.len() / 2);
+    cache.copy(upload, 0).unwrap()(first);
+    cache.copy(upload, first.len() as u64).unwrap()(second);
+    upload
+}
+
+fn copied(cache: &Cache, blob: &Blob) -> UploadId {
+    let upload = copy(cache, blob);
+    assert!(cache.get(&blob.digest).is_none(), "nothing is said of its digest yet");
+    cache.copied(upload, &blob.digest, blob.bytes.len() as u64);
+    upload
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_served_for_a_while_and_leaves_nothing_behind() {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path(), 10 * MEBIBYTE);
+    let (blob, unfinished) = (blob(0, 1_000_000), blob(1, 1_000_000));
+    copied(&cache, &blob);
+    copy(&cache, &unfinished);
+    let cached = cache.get(&blob.digest).unwrap();
+    assert!(!cached.is_flushed());
+    assert!(read(&cached, 10..900_000).await.unwrap() == blob.bytes[10..900_000]);
+    assert_eq!(files(folder.path()).len(), 2);
+    while !files(folder.path()).is_empty() {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert!(cache.get(&blob.digest).is_none());
+    assert!(read(&cached, 0..1_000_000).await.unwrap() == blob.bytes, "who reads reads on");
+    assert_eq!(cache.usage().bytes, 0);
+    copied(&cache, &blob);
+    assert!(cache.get(&blob.digest).is_some(), "a later one is looked after as well");
+}
+
+#[tokio::test]
+async fn a_copy_that_is_to_stay_is_there_after_a_start_and_others_are_not() {
+    let folder = TempDir::new().unwrap();
+    let (stays, goes) = (blob(0, 300_000), blob(1, 300_000));
+    let cache = Cache::open(folder.path(), 10 * MEBIBYTE);
+    copied(&cache, &stays);
+    copied(&cache, &goes);
+    cache.keep(&stays.digest);
+    cache.keep(&stays.digest);
+    let deadline = std::time::Instant::now() + crate::testing::DEADLINE;
+    while !cache.get(&stays.digest).unwrap().is_flushed() {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    let cache = Cache::open(folder.path(), 10 * MEBIBYTE);
+    assert!(cache.get(&stays.digest).unwrap().is_flushed());
+    assert!(cache.get(&goes.digest).is_none());
+    assert_eq!(files(folder.path()), [stays.digest.hex()]);
+}
+
+#[tokio::test]
+async fn copies_take_room_that_is_free_and_the_oldest_goes_first() {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path(), 3 * MEBIBYTE);
+    let blobs = [blob(1, 900_000), blob(2, 900_000), blob(3, 900_000), blob(4, 900_000), blob(5, 900_000)];
+    assert!(admit(&cache, &blobs[0]).await);
+    copied(&cache, &blobs[1]);
+    copied(&cache, &blobs[2]);
+    copied(&cache, &blobs[3]);
+    let here = |cache: &Cache| blobs.iter().map(|blob| cache.get(&blob.digest).is_some()).collect::<Vec<_>>();
+    assert_eq!(here(&cache), [true, false, true, true, false]);
+    assert!(admit(&cache, &blobs[4]).await, "what is hot has the room that copies have");
+    assert_eq!(here(&cache), [true, false, false, true, true]);
+    assert!(cache.usage().bytes <= 3 * MEBIBYTE);
+    let large = blob(6, 4_000_000);
+    let upload = copy_of_what_fits(&cache, &large);
+    cache.copied(upload, &large.digest, 4_000_000);
+    assert!(cache.get(&large.digest).is_none() && cache.get(&blobs[0].digest).is_some());
+}
+
+/// Half of it, and no more once there is no room.
+fn copy_of_what_fits(cache: &Cache, blob: &Blob) -> UploadId {
+    let upload = UploadId::random();
+    let tee = cache.copy(upload, 0).unwrap();
+    blob.bytes.chunks(1_000_000).for_each(|part| tee(part));
+    upload
+}
+
+#[tokio::test]
+async fn a_copy_of_other_bytes_than_the_upload_has_is_none() {
+    let folder = TempDir::new().unwrap();
+    let cache = Cache::open(folder.path(), 10 * MEBIBYTE);
+    let blob = blob(0, 300_000);
+    let size = blob.bytes.len() as u64;
+    // What was written and not acknowledged is sent again.
+    let upload = copy(&cache, &blob);
+    assert!(cache.copy(upload, size / 2).is_none());
+    cache.copied(upload, &blob.digest, size);
+    assert!(cache.get(&blob.digest).is_none());
+    // A part is missing.
+    let upload = copy(&cache, &blob);
+    cache.copied(upload, &blob.digest, size + 1);
+    assert!(cache.get(&blob.digest).is_none());
+    // The upload was begun before this daemon was.
+    assert!(cache.copy(UploadId::random(), 1).is_none());
+    // It was given up, or the blob deleted.
+    cache.uncopied(copy(&cache, &blob));
+    copied(&cache, &blob);
+    cache.remove(&blob.digest);
+    assert!(cache.get(&blob.digest).is_none());
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+    assert_eq!(cache.usage().bytes, 0);
 }

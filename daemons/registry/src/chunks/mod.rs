@@ -29,7 +29,7 @@ pub use pool::{Buffer, Permit, Pool};
 pub use runs::{Chunk, Run, Runs};
 pub(crate) use store::LARGEST_CHUNK;
 pub use store::{ChunkConnections, ChunkStore, StreamState};
-pub use writer::{Writer, Written};
+pub use writer::{Tee, Writer, Written};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Bytes of an upload into chunks of the stream.
 
-use std::{collections::VecDeque, future::ready, time::Duration};
+use std::{collections::VecDeque, future::ready, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
@@ -41,6 +41,9 @@ impl Written {
     }
 }
 
+/// Has a look at each chunk on a blocking thread, in their order.
+pub type Tee = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Stores the bytes of one upload. Dropped, it sends nothing more; what is in flight may still arrive
 /// in the stream, which the upload's purge removes.
 pub struct Writer {
@@ -57,6 +60,7 @@ pub struct Writer {
     sent: VecDeque<Sent>,
     /// Hashes the last chunk of `sent`.
     hashing: Option<JoinHandle<Hasher>>,
+    tee: Option<Tee>,
     /// After all chunks but that one.
     hasher: Hasher,
     written: Written,
@@ -88,10 +92,17 @@ impl Writer {
             room,
             sent: VecDeque::new(),
             hashing: None,
+            tee: None,
             hasher: written.hasher.clone(),
             written,
             failed: false,
         }
+    }
+
+    /// Gives each chunk to `tee` as well. It may have seen more than is stored in the end.
+    #[must_use]
+    pub fn copied_to(self, tee: Option<Tee>) -> Self {
+        Self { tee, ..self }
     }
 
     /// Takes bytes; waits while too many are unacknowledged, or the budget is spent. After an error,
@@ -211,8 +222,12 @@ impl Writer {
         }
         self.hashed().await?;
         let (mut hasher, bytes) = (self.hasher.clone(), chunk.clone());
+        let tee = self.tee.clone();
         self.hashing = Some(spawn_blocking(move || {
             hasher.update(&bytes);
+            if let Some(tee) = tee {
+                tee(&bytes);
+            }
             hasher
         }));
         let size = chunk.len() as u64;

@@ -66,6 +66,7 @@ impl Storage {
             self.link(&repository, digest, own.size).await?;
             // The index has all that was written before the link.
             if self.is_live(digest) {
+                self.cache().copied(open.id, digest, own.size);
                 self.conclude(open, is_own);
                 return Ok(());
             }

@@ -51,6 +51,10 @@ impl Storage {
     pub async fn read(&self, digest: &Digest, range: Range<u64>) -> Result<BlobStream, StorageError> {
         if let Some(cached) = self.cache().get(digest) {
             check(&range, cached.size())?;
+            let is_whole = range == (0..cached.size());
+            if !cached.is_flushed() && is_whole && self.cache().is_hot(digest) {
+                self.cache().keep(digest);
+            }
             return Ok(self.cached_of(digest, cached, range));
         }
         let blob = self.known_blob(digest).await?;

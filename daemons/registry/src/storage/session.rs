@@ -148,7 +148,8 @@ impl Open {
     pub(super) fn writer(&mut self) -> Result<&mut Writer, StorageError> {
         if self.writer.is_none() {
             let writer = self.storage.chunks().writer(self.id, self.resume()?);
-            self.writer = Some(writer);
+            let copy = self.storage.cache().copy(self.id, self.record.offset);
+            self.writer = Some(writer.copied_to(copy));
         }
         Ok(self.writer.as_mut().expect("it was put there"))
     }
@@ -213,6 +214,7 @@ impl Open {
     pub(super) async fn discard(self) -> Result<(), StorageError> {
         let deleted = self.storage.ledger().delete(&Key::Upload(self.id), self.revision).await;
         won(deleted)?.ok_or(StorageError::Busy)?;
+        self.storage.cache().uncopied(self.id);
         self.storage.chunks().purge(self.id).await?;
         Ok(())
     }

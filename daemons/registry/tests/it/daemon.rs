@@ -75,13 +75,14 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     let layer = content(1, 2_500_000);
     client.push_image("app", "v1", &layer).await;
     let blob = format!("/v2/app/blobs/{}", sha256(&layer));
-    // The second whole read fills the cache on disk, which those after it are answered from.
+    // What was just pushed is in the cache already; the second whole read has it stay there.
+    let file = unit.data.join("registry").join(sha256(&layer).replace(':', "/"));
     until("cached", async || {
         assert_eq!(client.get(&blob).await.is(200).body, layer);
-        client.get("/metrics").await.text().contains("\nleafbox_registry_cache_hits_total 1\n")
+        file.exists()
     })
     .await;
-    assert!(unit.data.join("registry").is_dir());
+    assert!(!client.get("/metrics").await.text().contains("\nleafbox_registry_cache_hits_total 0\n"));
     kill(pid, Signal::SIGTERM).unwrap();
     let (code, log) = ended(&unit, daemon).await;
     assert_eq!(code, Some(0), "{log}");

@@ -1,13 +1,13 @@
 //! Blobs of repositories: mounted, taken away, dying, cached.
 
 use registry::{
-    Key, StorageError,
+    Algorithm, Key, StorageError,
     cache::Cache,
     records::{BlobRecord, LinkRecord},
     storage::Policy,
 };
 
-use crate::harness::{Node, collect, content, push, read, repository, sha256, until, until_only};
+use crate::harness::{Node, body, collect, content, push, read, repository, sha256, until, until_only};
 
 #[tokio::test]
 async fn a_blob_belongs_to_the_repositories_that_it_was_pushed_or_mounted_to() {
@@ -117,12 +117,38 @@ async fn what_was_relied_on_long_ago_is_touched_and_what_was_just_now_is_not() {
 }
 
 #[tokio::test]
+async fn what_was_just_pushed_is_read_without_nats_server_and_stays_when_it_is_read_twice() {
+    let mut node = Node::start().await;
+    let folder = node.folder.path().join("cache");
+    let storage = node.storage_with(Policy::default(), Cache::open(&folder, 10 << 20)).await;
+    let bytes = content(7, 1_500_000);
+    let (team, digest) = (repository("a"), sha256(&bytes));
+    // As most clients push: bytes in a PATCH, then a PUT without any. Here in two parts.
+    let id = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
+    for (start, part) in [(0, bytes.slice(..700_000)), (700_000, bytes.slice(700_000..))] {
+        storage.append(&team, id, Some(start), body(&part)).await.unwrap();
+    }
+    storage.commit(&team, id, &digest).await.unwrap();
+    node.kill().await;
+    for _ in 0..2 {
+        let stream = storage.read(&digest, 0..1_500_000).await.unwrap();
+        assert!(stream.is_cached());
+        assert_eq!(collect(stream).await.unwrap(), bytes);
+    }
+    let file = folder.join("sha256").join(digest.hex());
+    until("kept", async || file.exists() && storage.cache().usage().files == 1).await;
+    let stream = storage.read(&digest, 10..20).await.unwrap();
+    assert_eq!(collect(stream).await.unwrap(), bytes.slice(10..20));
+}
+
+#[tokio::test]
 async fn a_second_read_fills_the_cache_which_then_answers_without_nats_server() {
     let mut node = Node::start().await;
     let cache = Cache::open(&node.folder.path().join("cache"), 10 << 20);
     let storage = node.storage_with(Policy::default(), cache).await;
     let bytes = content(5, 1_500_000);
-    let digest = push(&storage, &repository("a"), &bytes).await.unwrap();
+    // By another daemon: what was pushed to this one would be here.
+    let digest = push(&node.storage().await, &repository("a"), &bytes).await.unwrap();
     for read in ["first", "second"] {
         assert_eq!(storage.cache().usage().bytes, 0, "before the {read}");
         let stream = storage.read(&digest, 0..1_500_000).await.unwrap();
