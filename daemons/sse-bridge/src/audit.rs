@@ -52,6 +52,8 @@ pub enum What {
     StreamUpdated,
     /// Messages of a stream were purged.
     StreamPurged,
+    /// A message of a stream was deleted.
+    MessageDeleted,
     /// A stream was deleted, with its messages.
     StreamDeleted,
     /// A consumer was made.
@@ -129,6 +131,7 @@ impl AuditEvent for Event {
             What::StreamCreated => "stream-created",
             What::StreamUpdated => "stream-updated",
             What::StreamPurged => "stream-purged",
+            What::MessageDeleted => "message-deleted",
             What::StreamDeleted => "stream-deleted",
             What::ConsumerCreated => "consumer-created",
             What::ConsumerUpdated => "consumer-updated",

@@ -30,6 +30,9 @@ pub(super) enum Failure {
     /// The name that was typed is another.
     #[error("nothing was done: to confirm, type the name `{name}` exactly as it is")]
     NotConfirmed { name: String },
+    /// A change here would not last, or the file would no longer say what is there.
+    #[error("{what} is declared in fleet.toml: change it there, and run `leafbox apply`")]
+    Declared { what: String },
     /// NATS did not do it.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -48,6 +51,7 @@ impl Failure {
             },
             Self::NoAccount { .. } | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Declared { .. } => StatusCode::CONFLICT,
             Self::NotConfirmed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Nats(error) => match error {
                 NatsError::Refused { code: 404, .. } => StatusCode::NOT_FOUND,

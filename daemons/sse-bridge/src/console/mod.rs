@@ -11,12 +11,10 @@
 
 mod api;
 mod assets;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod command;
 mod datastar;
-#[allow(dead_code, reason = "for the pages that follow")]
+mod download;
 mod failure;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod figures;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod form;
@@ -24,10 +22,13 @@ mod form;
 mod guard;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod jetstream;
+mod link;
 mod live;
 mod overview;
 mod page;
+mod payload;
 mod servers;
+mod streams;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod told;
 #[allow(dead_code, reason = "for the pages that follow")]
@@ -105,6 +106,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .route("/metrics", get(metrics))
         .route("/schemas/{title}", get(schema))
         .merge(api::router())
+        .merge(streams::router())
         .with_state(console.clone())
         .merge(feed::router(console.feeds));
     login

@@ -6,7 +6,7 @@ use super::{Console, figures};
 use crate::Caller;
 
 /// The pages, in the order of the navigation.
-const PAGES: [(&str, &str); 1] = [("/", "Overview")];
+const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/streams", "Streams")];
 
 /// Whether a page goes on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

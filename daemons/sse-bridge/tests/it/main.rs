@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod login;
+mod pages;
 mod server;
 mod servers;

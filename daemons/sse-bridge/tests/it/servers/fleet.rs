@@ -52,7 +52,7 @@ impl Fleet {
 }
 
 impl Node {
-    async fn start(folder: &TempDir, name: &'static str, more: &str) -> Self {
+    pub(crate) async fn start(folder: &TempDir, name: &'static str, more: &str) -> Self {
         let folder = folder.path().join(name);
         let text = format!(
             "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nserver_name: {name}\n\
@@ -125,6 +125,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// A header of the answer; empty where there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
@@ -147,6 +153,13 @@ impl Console {
 
     pub(crate) async fn get(&self, path: &str, session: Option<&Session>) -> Answer {
         self.ask("GET", path, session, "", "").await
+    }
+
+    /// Sends a form, as a page of this console does.
+    pub(crate) async fn post(&self, path: &str, session: &Session, form: &[(&str, &str)]) -> Answer {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        let body = body.extend_pairs(form).finish();
+        self.ask("POST", path, Some(session), "sec-fetch-site: same-origin\r\n", &body).await
     }
 
     pub(crate) async fn ask(

@@ -1,4 +1,4 @@
 //! What the console shows of servers: a hub, a leaf that is linked to it, and a console beside each.
 
 mod api;
-mod fleet;
+pub(crate) mod fleet;

@@ -1,0 +1,341 @@
+//! `GET /streams/{account}/{stream}/messages`: what a stream holds, from a sequence, a time or the end.
+//!
+//! nats-server finds the next message from a sequence or a time on, of a subject or of all, and none
+//! before one. So a page without a filter begins a stretch of sequences before the end or the page after
+//! it, as long as holds a page's worth of messages if they lie evenly.
+
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
+use data_encoding::BASE64;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Place, number, text, trail};
+use crate::{
+    console::{
+        command::command,
+        failure::Failure,
+        figures::{bytes, moment},
+        guard,
+        link::escaped,
+        payload::{IN_LIST, payload},
+        visit::Visit,
+    },
+    feed::Pattern,
+};
+
+/// Messages on a page.
+const PAGE: usize = 20;
+/// Messages that are looked through for the newest ones, where they lie unevenly.
+const MOST_ASKED: usize = 200;
+
+/// Where to begin, as the form sends it: what is empty is not said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    seq: String,
+    subject: String,
+    time: String,
+}
+
+/// The same, read.
+#[derive(Debug, Default, PartialEq)]
+struct From {
+    sequence: Option<u64>,
+    subject: Option<Pattern>,
+    time: Option<String>,
+}
+
+/// A stored message.
+pub(super) struct Stored {
+    pub(super) subject: String,
+    pub(super) sequence: u64,
+    pub(super) time: String,
+    pub(super) headers: String,
+    pub(super) data: Vec<u8>,
+}
+
+/// `GET /streams/{account}/{stream}/messages`.
+pub(super) async fn show(
+    visit: Visit,
+    Path((account, stream)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let content = async {
+        let place = Place::of(&visit, &account, &stream)?;
+        let from = From::of(&asked)?;
+        let info = place.account.stream(&place.stream).await?;
+        let state = State::of(&info);
+        let messages = find(&place, &from, &state).await?;
+        Ok::<_, Failure>(page(&place, &asked, &from, &state, &messages))
+    };
+    visit.answer(&format!("Messages of {stream}"), content.await)
+}
+
+/// Where the stream's messages lie.
+struct State {
+    first: u64,
+    last: u64,
+    count: u64,
+}
+
+impl State {
+    fn of(info: &Value) -> Self {
+        let of = |name: &str| info["state"][name].as_u64().unwrap_or_default();
+        Self { first: of("first_seq"), last: of("last_seq"), count: of("messages") }
+    }
+
+    /// Sequences that hold a page of messages, if they lie evenly.
+    fn stretch(&self) -> u64 {
+        let span = u128::from(self.last.saturating_sub(self.first)) + 1;
+        let stretch = span * PAGE as u128 / u128::from(self.count.max(1));
+        u64::try_from(stretch).unwrap_or(u64::MAX).max(PAGE as u64)
+    }
+}
+
+impl From {
+    fn of(asked: &Asked) -> Result<Self, Failure> {
+        let sequence = match asked.seq.trim() {
+            "" => None,
+            text => {
+                let read = text
+                    .parse()
+                    .map_err(|_| Failure::Body(format!("`{text}` is no sequence: write a number")))?;
+                Some(read)
+            }
+        };
+        let subject = match asked.subject.trim() {
+            "" => None,
+            subject => Some(subject.parse::<Pattern>().map_err(guard::Refused::from)?),
+        };
+        let time = match asked.time.trim() {
+            "" => None,
+            text => Some(time(text).ok_or_else(|| {
+                Failure::Body(format!("`{text}` is no time: write it as 2026-01-31T12:00:00Z"))
+            })?),
+        };
+        Ok(Self { sequence, subject, time })
+    }
+}
+
+/// A time in RFC 3339. Browsers leave out the zone, and seconds that are 0.
+fn time(text: &str) -> Option<String> {
+    let with = |end: &str| format!("{text}{end}");
+    ["", "Z", ":00Z"].map(with).into_iter().find(|text| OffsetDateTime::parse(text, &Rfc3339).is_ok())
+}
+
+async fn find(place: &Place, from: &From, state: &State) -> Result<Vec<Stored>, Failure> {
+    let filter = from.subject.as_ref().map_or(">", Pattern::as_str);
+    let mut messages = Vec::new();
+    if state.count == 0 {
+        return Ok(messages);
+    }
+    let is_end = from.sequence.is_none() && from.time.is_none() && from.subject.is_none();
+    let most = if is_end { MOST_ASKED } else { PAGE };
+    let mut by = match (&from.time, from.sequence) {
+        (Some(time), None) => json!({ "start_time": time, "next_by_subj": filter }),
+        (_, Some(sequence)) => json!({ "seq": sequence.max(1), "next_by_subj": filter }),
+        (None, None) if is_end => {
+            let first = state.last.saturating_sub(state.stretch() - 1).max(state.first).max(1);
+            json!({ "seq": first, "next_by_subj": filter })
+        }
+        (None, None) => json!({ "seq": state.first.max(1), "next_by_subj": filter }),
+    };
+    while messages.len() < most {
+        let Some(found) = place.account.message(&place.stream, &by).await? else { break };
+        let message = Stored::of(&found);
+        by = json!({ "seq": message.sequence + 1, "next_by_subj": filter });
+        messages.push(message);
+    }
+    if is_end {
+        messages.drain(..messages.len().saturating_sub(PAGE));
+    }
+    Ok(messages)
+}
+
+impl Stored {
+    /// From what `STREAM.MSG.GET` answers.
+    pub(super) fn of(message: &Value) -> Self {
+        let decoded = |name: &str| BASE64.decode(text(&message[name]).as_bytes()).unwrap_or_default();
+        let headers = String::from_utf8_lossy(&decoded("hdrs")).into_owned();
+        Self {
+            subject: text(&message["subject"]).to_owned(),
+            sequence: message["seq"].as_u64().unwrap_or_default(),
+            time: text(&message["time"]).to_owned(),
+            headers,
+            data: decoded("data"),
+        }
+    }
+
+    /// Names and values of its headers, in their order.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name, value.trim()))
+    }
+}
+
+/// The headers of a message as a table; nothing where it has none.
+pub(super) fn headers(message: &Stored) -> Markup {
+    let headers: Vec<_> = message.headers().collect();
+    html! {
+        @if !headers.is_empty() {
+            table {
+                caption { "Headers" }
+                thead { tr { th scope="col" { "Name" } th scope="col" { "Value" } } }
+                tbody { @for (name, value) in headers { tr { th scope="row" { (name) } td { (value) } } } }
+            }
+        }
+    }
+}
+
+fn page(place: &Place, asked: &Asked, from: &From, state: &State, messages: &[Stored]) -> Markup {
+    let path = place.path(&["messages"]);
+    html! {
+        (trail(&[("/streams", "Streams"), (&place.path(&[]), place.stream.as_str())]))
+        form method="get" action=(path) {
+            fieldset {
+                legend { "From where" }
+                label for="seq" { "From the sequence" }
+                input #seq name="seq" inputmode="numeric" pattern="[0-9]*" value=(asked.seq);
+                label for="time" { "From the time (UTC)" }
+                input #time name="time" placeholder="2026-01-31T12:00:00Z" value=(asked.time);
+                label for="subject" { "Only of the subject" }
+                input #subject name="subject" placeholder="orders.>" value=(asked.subject);
+                button type="submit" { "Show" }
+            }
+        }
+        @if messages.is_empty() {
+            p { "There is no message" @if state.count > 0 { " from there on" } "." }
+        } @else {
+            (table(place, messages))
+        }
+        (pager(&path, asked, from, state, messages))
+        (command(&["stream", "view", place.stream.as_str()]))
+    }
+}
+
+fn table(place: &Place, messages: &[Stored]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Messages" {
+            table {
+                caption { "Messages, the oldest first" }
+                thead {
+                    tr {
+                        th.number scope="col" { "Sequence" } th scope="col" { "Stored" }
+                        th scope="col" { "Subject" } th.number scope="col" { "Size" } th scope="col" { "Content" }
+                    }
+                }
+                tbody {
+                    @for message in messages {
+                        tr {
+                            th.number scope="row" {
+                                a href=(place.path(&["messages", &message.sequence.to_string()])) { (message.sequence) }
+                            }
+                            td { (moment(&message.time)) }
+                            td { code { (message.subject) } }
+                            td.number { (bytes(message.data.len() as u64)) }
+                            td {
+                                details {
+                                    summary { (summary(&message.data)) }
+                                    (headers(message))
+                                    (payload(&message.data, None, IN_LIST))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What of a payload fits in a line.
+pub(super) fn summary(data: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    match std::str::from_utf8(data) {
+        Ok("") => "empty".to_owned(),
+        Ok(text) if !text.chars().any(|it| it.is_control() && !it.is_whitespace()) => {
+            let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            if let Some((end, _)) = line.char_indices().nth(SHOWN) {
+                line.truncate(end);
+                line.push('…');
+            }
+            if line.is_empty() { "white space".to_owned() } else { line }
+        }
+        _ => format!("{} of bytes that are no text", bytes(data.len() as u64)),
+    }
+}
+
+fn pager(path: &str, asked: &Asked, from: &From, state: &State, messages: &[Stored]) -> Markup {
+    let subject = escaped(asked.subject.trim());
+    let at = |sequence: u64| format!("{path}?seq={sequence}&subject={subject}");
+    let first = messages.first().map_or_else(|| from.sequence.unwrap_or(state.last), |first| first.sequence);
+    let next = messages.last().map_or(state.last, |last| last.sequence).saturating_add(1);
+    html! {
+        nav.pager aria-label="Pages of messages" {
+            a href=(at(state.first)) { "Oldest" }
+            @if first > state.first && from.subject.is_none() {
+                a href=(at(first.saturating_sub(state.stretch()).max(state.first))) { "Older" }
+            }
+            @if next <= state.last { a href=(at(next)) { "Newer" } }
+            a href=(path) { "Newest" }
+            span.quiet { (number(&state.count.into())) " messages, sequences " (state.first) " to " (state.last) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn where_to_begin_is_read_or_its_mistake_is_told() {
+        let asked = |seq: &str, subject: &str, time: &str| {
+            From::of(&Asked { seq: seq.into(), subject: subject.into(), time: time.into() })
+        };
+        assert_eq!(asked("", " ", "").unwrap(), From::default());
+        let from = asked("7", "a.>", "2026-01-31T12:30").unwrap();
+        assert_eq!((from.sequence, from.time.as_deref()), (Some(7), Some("2026-01-31T12:30:00Z")));
+        for (seq, subject, time, hint) in
+            [("x", "", "", "a number"), ("", "a..b", "", "single dots"), ("", "", "noon", "2026-01-31T12")]
+        {
+            assert!(asked(seq, subject, time).unwrap_err().to_string().contains(hint), "{hint}");
+        }
+    }
+
+    #[test]
+    fn headers_are_read_off_as_they_stand() {
+        let hdrs = BASE64.encode(b"NATS/1.0\r\nA: 1\r\nB:2: 3\r\n\r\n");
+        let stored =
+            Stored::of(&json!({ "subject": "s", "seq": 3, "time": "t", "hdrs": hdrs, "data": "eA==" }));
+        assert_eq!(stored.headers().collect::<Vec<_>>(), [("A", "1"), ("B", "2: 3")]);
+        assert_eq!((stored.sequence, &stored.data[..]), (3, &b"x"[..]));
+    }
+
+    #[test]
+    fn a_stretch_holds_a_page_where_messages_lie_evenly() {
+        let stretch = |first, last, count| State { first, last, count }.stretch();
+        assert_eq!(stretch(1, 1000, 1000), 20);
+        assert_eq!(stretch(1, 1000, 100), 200);
+        assert_eq!(stretch(1, 5, 5), 20);
+        assert_eq!(stretch(1, u64::MAX, 1), u64::MAX);
+        assert_eq!(stretch(0, 0, 0), 20);
+    }
+
+    #[test]
+    fn a_line_says_what_a_payload_is() {
+        assert_eq!(summary(b"{ \"a\":\n 1 }"), "{ \"a\": 1 }");
+        assert_eq!(summary(b""), "empty");
+        assert_eq!(summary(b"\x00\x01"), "2 B of bytes that are no text");
+        assert_eq!(summary("ü".repeat(70).as_bytes()).chars().count(), 61);
+    }
+}

@@ -1,0 +1,161 @@
+//! `GET /streams/{account}/{stream}`: a stream, its consumers, and all that NATS says of it.
+
+use axum::{extract::Path, response::Response};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{Place, declared_badge, number, text, trail};
+use crate::{
+    Role,
+    console::{
+        command::command,
+        failure::Failure,
+        figures::{bytes, moment},
+        jetstream::{Listed, NatsError, is_declared},
+        visit::Visit,
+    },
+};
+
+/// `GET /streams/{account}/{stream}`.
+pub(super) async fn show(visit: Visit, Path((account, stream)): Path<(String, String)>) -> Response {
+    let content = async {
+        let place = Place::of(&visit, &account, &stream)?;
+        let (info, consumers) =
+            tokio::join!(place.account.stream(&place.stream), place.account.consumers(&place.stream));
+        Ok::<_, Failure>(page(&visit, &place, &info?, &consumers))
+    };
+    visit.answer(&stream, content.await)
+}
+
+fn page(visit: &Visit, place: &Place, info: &Value, consumers: &Result<Listed, NatsError>) -> Markup {
+    let (config, state) = (&info["config"], &info["state"]);
+    let name = place.stream.as_str();
+    let facts = [
+        ("Messages", number(&state["messages"])),
+        ("Bytes", bytes(state["bytes"].as_u64().unwrap_or_default())),
+        ("Sequences", format!("{} to {}", number(&state["first_seq"]), number(&state["last_seq"]))),
+        ("Subjects", number(&state["num_subjects"])),
+        ("Retention", text(&config["retention"]).to_owned()),
+        ("Storage", text(&config["storage"]).to_owned()),
+        ("Copies", number(&config["num_replicas"])),
+    ];
+    html! {
+        (trail(&[("/streams", "Streams")]))
+        p {
+            "In the account " strong { (place.account.name) } ". " (declared_badge(config))
+            @if let Some(description) = config["description"].as_str() { " " (description) }
+        }
+        dl.facts {
+            @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
+            div { dt { "First message" } dd { (moment(text(&state["first_ts"]))) } }
+            div { dt { "Last message" } dd { (moment(text(&state["last_ts"]))) } }
+        }
+        p.actions {
+            a.button href=(place.path(&["messages"])) { "Browse messages" }
+        }
+        h2 #consumers { "Consumers" }
+        (consumers_table(place, consumers))
+        h2 { "As NATS says it" }
+        details open {
+            summary { "Configuration" }
+            pre tabindex="0" aria-label="Configuration" { code { (format!("{config:#}")) } }
+        }
+        details {
+            summary { "State and all else" }
+            pre tabindex="0" aria-label="State" { code { (format!("{:#}", without_config(info))) } }
+        }
+        (command(&["stream", "info", name]))
+        (destruction(visit, place, config))
+    }
+}
+
+/// The rest of what NATS answered, whatever it is.
+pub(super) fn without_config(info: &Value) -> Value {
+    let mut rest = info.clone();
+    if let Some(rest) = rest.as_object_mut() {
+        rest.shift_remove("config");
+        rest.shift_remove("type");
+    }
+    rest
+}
+
+fn consumers_table(place: &Place, consumers: &Result<Listed, NatsError>) -> Markup {
+    let consumers = match consumers {
+        Ok(consumers) => &consumers.items,
+        Err(error) => return html! { p.notice { (error.to_string()) } },
+    };
+    html! {
+        @if consumers.is_empty() { p { "It has none." } } @else {
+            div.scroll tabindex="0" role="region" aria-labelledby="consumers" {
+                table aria-labelledby="consumers" {
+                    thead {
+                        tr {
+                            th scope="col" { "Name" } th scope="col" { "Kind" }
+                            th.number scope="col" { "Not delivered" } th.number scope="col" { "Not acknowledged" }
+                            th.number scope="col" { "Delivered again" } th scope="col" { "Delivered last" }
+                            th scope="col" { "Declared" }
+                        }
+                    }
+                    tbody {
+                        @for consumer in consumers {
+                            tr {
+                                th scope="row" {
+                                    a href=(place.path(&["consumers", text(&consumer["name"])])) { (text(&consumer["name"])) }
+                                }
+                                td { @if consumer["config"]["deliver_subject"].is_string() { "push" } @else { "pull" } }
+                                td.number { (number(&consumer["num_pending"])) }
+                                td.number { (number(&consumer["num_ack_pending"])) }
+                                td.number { (number(&consumer["num_redelivered"])) }
+                                td { (moment(text(&consumer["delivered"]["last_active"]))) }
+                                td { (declared_badge(&consumer["config"])) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn destruction(visit: &Visit, place: &Place, config: &Value) -> Markup {
+    let name = place.stream.as_str();
+    if place.stream.writable().is_err() || !visit.may(Role::Operator) {
+        return html! {};
+    }
+    html! {
+        h2 { "Destroy" }
+        details {
+            summary { "Purge messages" }
+            form.danger method="post" action=(place.path(&["purge"])) {
+                label for="purge-filter" { "Only of this subject" }
+                input #purge-filter name="filter" aria-describedby="purge-filter-hint";
+                p.hint #purge-filter-hint { "Such as orders.old.>; all messages when empty." }
+                label for="purge-keep" { "Keep the newest" }
+                input #purge-keep name="keep" inputmode="numeric" pattern="[0-9]*" aria-describedby="purge-keep-hint";
+                p.hint #purge-keep-hint { "A number of messages; none when empty." }
+                (confirm("purge-confirm", name))
+                button.danger type="submit" { "Purge" }
+            }
+            (command(&["stream", "purge", name]))
+        }
+        @if visit.may(Role::Admin) && !is_declared(config) {
+            details {
+                summary { "Delete the stream" }
+                form.danger method="post" action=(place.path(&["delete"])) {
+                    p { "Its messages and consumers go with it, and do not come back." }
+                    (confirm("delete-confirm", name))
+                    button.danger type="submit" { "Delete" }
+                }
+                (command(&["stream", "rm", name]))
+            }
+        }
+    }
+}
+
+/// The input in which the name of what is destroyed is typed.
+pub(super) fn confirm(id: &str, name: &str) -> Markup {
+    html! {
+        label for=(id) { "Type " code { (name) } " to confirm" }
+        input id=(id) name="confirm" required autocomplete="off" autocapitalize="none" spellcheck="false";
+    }
+}
