@@ -8,7 +8,7 @@ let
   nats-server = pkgs.callPackage ./nats-server.nix { };
 
   # One build gives all programs; each daemon is also there under its own name.
-  daemons = lib.genAttrs [ "leafbox-health" "leafbox-registry" ] (
+  daemons = lib.genAttrs [ "leafbox-health" "leafbox-registry" "leafbox-sse-bridge" ] (
     name:
     pkgs.runCommand "${name}-${leafbox.version}"
       {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use runtime::reachable;
 use serde::{Deserialize, Serialize};
 use settings::{Node, NodeRole, Settings};
+use sse_bridge::login::Origin;
 
 use crate::data::{DataDir, write_whole};
 
@@ -138,18 +139,11 @@ impl Addresses {
                 let address = address?;
                 let url = match name {
                     // Passkeys are bound to a name.
-                    "console" => console_origin(node, address.port()),
+                    "console" => Origin::of(&node.console, address.port()).ok()?.as_str().to_owned(),
                     _ => format!("{scheme}://{}", reachable(address)),
                 };
                 Some([name.to_owned(), url, what.to_owned()])
             })
             .collect()
     }
-}
-
-/// What browsers come to: the origin that the console itself takes for its own.
-fn console_origin(node: &Node, port: u16) -> String {
-    node.console.origin.clone().unwrap_or_else(|| {
-        sse_bridge::login::Origin::localhost(port, node.console.tls.is_some()).as_str().to_owned()
-    })
 }

@@ -22,7 +22,7 @@ use crate::{
     addresses::Addresses,
     applying::{Outcome, keep_applied},
     data::RunLock,
-    listeners::{Listeners, console_creds},
+    listeners::Listeners,
     session::Session,
     setup::Setup,
     uplink,
@@ -188,46 +188,17 @@ impl Instance {
         let setup = &self.setup;
         let config = sse_bridge::Config::new(&setup.settings, Credentials::in_directory(&setup.keys));
         let config = if self.logs_in { config.in_development() } else { config };
-        let connect =
-            |account: &str| self.connect_as(sse_bridge::SERVICE, console_creds(&setup.keys, account));
-        let leafbox = connect(settings::LEAFBOX_ACCOUNT)?;
-        let sys = match console_creds(&setup.keys, settings::SYSTEM_ACCOUNT) {
-            creds if creds.exists() => Some(connect(settings::SYSTEM_ACCOUNT)?),
-            creds => {
-                tracing::warn!(
-                    "the console shows nothing of the servers, since {} is not there",
-                    creds.display()
-                );
-                None
-            }
-        };
-        let mut declared = Vec::new();
-        for account in config.declared_accounts() {
-            match console_creds(&setup.keys, account) {
-                creds if creds.exists() => declared.push((account.to_owned(), connect(account)?)),
-                creds => tracing::warn!(
-                    "the console shows nothing of the account {account}, since {} is not there",
-                    creds.display()
-                ),
-            }
-        }
+        let base = self.connect_as(sse_bridge::SERVICE, PathBuf::new())?;
+        let plan = sse_bridge::ConnectPlan::of(&config, |creds| ConnectOptions {
+            credentials: Some(creds),
+            ..base.clone()
+        })?;
         let listener = listener.into_std()?;
         self.daemons.start("console", move |stop| {
-            let (config, listener) = (config.clone(), listener.try_clone());
-            let (leafbox, sys, declared) = (leafbox.clone(), sys.clone(), declared.clone());
+            let (config, plan, listener) = (config.clone(), plan.clone(), listener.try_clone());
             async move {
                 let listener = TcpListener::from_std(listener?)?;
-                let leafbox = runtime::connect(&leafbox).await?;
-                let sys = match &sys {
-                    Some(sys) => Some(runtime::connect(sys).await?),
-                    None => None,
-                };
-                let mut connected = std::collections::BTreeMap::new();
-                for (account, connect) in declared {
-                    connected.insert(account, runtime::connect(&connect).await?);
-                }
-                let connections = sse_bridge::Connections { leafbox, sys, declared: connected };
-                sse_bridge::run(config, listener, connections, stop).await?;
+                sse_bridge::run(config, listener, plan.open().await?, stop).await?;
                 anyhow::Ok(())
             }
         });

@@ -1,9 +1,6 @@
 //! Where a node's own daemons listen: bound before anything runs, so that a taken port is told first.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Result;
 use settings::{LEAFBOX_ACCOUNT, Listen};
@@ -29,6 +26,7 @@ impl Listeners {
     /// When an address cannot be bound, with its key and who has it.
     pub async fn bind(setup: &Setup) -> Result<Self> {
         let (node, keys) = (&setup.settings.node, &setup.keys);
+        let leafbox = LEAFBOX_ACCOUNT.parse().expect("the name of leafbox's own account is valid");
         let registry = Daemon {
             what: "registry",
             listen: node.registry.listen,
@@ -37,7 +35,7 @@ impl Listeners {
         let console = Daemon {
             what: "console",
             listen: node.console.listen,
-            creds: console_creds(keys, LEAFBOX_ACCOUNT),
+            creds: identity::layout::console_creds(keys, &leafbox),
         };
         Ok(Self {
             health: bind(node.health.listen.address(), "health.listen").await?,
@@ -60,11 +58,6 @@ impl Listeners {
             ..Addresses::default()
         })
     }
-}
-
-/// The creds by which the console looks and acts in an account of the fleet.
-pub fn console_creds(keys: &Path, account: &str) -> PathBuf {
-    identity::layout::console_creds(keys, &account.parse().expect("the names of accounts are valid"))
 }
 
 async fn bind(address: Option<SocketAddr>, key: &str) -> Result<Option<TcpListener>> {

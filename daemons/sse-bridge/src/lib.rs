@@ -3,6 +3,7 @@
 pub mod audit;
 mod caller;
 mod config;
+mod connections;
 mod console;
 pub mod feed;
 pub mod login;
@@ -11,5 +12,6 @@ mod run;
 
 pub use caller::{Caller, SessionId};
 pub use config::Config;
+pub use connections::{ConnectPlan, Connections};
 pub use role::Role;
-pub use run::{Connections, RunError, SERVICE, run, tls};
+pub use run::{RunError, SERVICE, run, tls};

@@ -1,8 +1,7 @@
 //! One console, from its listener to its end: the same for systemd, `leafbox run` and tests.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{io, time::Duration};
 
-use async_nats::Client;
 use runtime::{
     ServerTls, ServerTlsError,
     http::{Server, Serving},
@@ -16,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, audit,
+    Config, Connections, audit,
     console::{self, Console, Servers, Told},
     feed::{Accounts, FeedConfig, Feeds, Policy},
     login::{BadOrigin, DevLogin, Login, LoginConfig, NotLoopback, Origin, Users},
@@ -33,17 +32,6 @@ const BEAT: Duration = Duration::from_secs(2);
 const CONNECTIONS: usize = 12_000;
 /// What an answer holds ahead of its client.
 const ANSWER_BUFFER: usize = 16 << 10;
-
-/// The connections of one console, which need not be there yet.
-#[derive(Clone, Debug)]
-pub struct Connections {
-    /// Of `LEAFBOX`.
-    pub leafbox: Client,
-    /// Of `SYS`; without one, nothing of the servers themselves is shown.
-    pub sys: Option<Client>,
-    /// Of the accounts that fleet.toml declares, by their names; one that is not here is not shown.
-    pub declared: BTreeMap<String, Client>,
-}
 
 /// A console cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +74,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let tls = tls(&config)?;
     let listen = listener.local_addr().map_err(RunError::Listener)?;
-    let origin = match &config.node.console.origin {
-        Some(origin) => origin.parse()?,
-        None => Origin::localhost(listen.port(), tls.is_some()),
-    };
+    let origin = Origin::of(&config.node.console, listen.port())?;
     let dev = if config.development { Some(DevLogin::on(listen)?) } else { None };
     let node = config.node.name.to_string();
     let micro = Micro {

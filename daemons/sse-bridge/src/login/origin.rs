@@ -6,6 +6,7 @@ use axum::http::{
     HeaderMap, Method,
     header::{HOST, ORIGIN},
 };
+use settings::node::Console;
 use url::{Host, Url};
 
 /// The origin that browsers see, such as `https://box.lan` or `http://localhost:8080`.
@@ -49,10 +50,17 @@ pub enum NoPasskeys {
 pub struct CrossSite;
 
 impl Origin {
-    /// The default, where a listener of this port is reached on the machine itself.
-    pub fn localhost(port: u16, has_tls: bool) -> Self {
-        let scheme = if has_tls { "https" } else { "http" };
-        format!("{scheme}://localhost:{port}").parse().expect("localhost with a port is an origin")
+    /// Where browsers find the console of a node that listens on this port: what node.toml says, else
+    /// the machine itself.
+    ///
+    /// # Errors
+    /// When node.toml says what is no origin.
+    pub fn of(console: &Console, port: u16) -> Result<Self, BadOrigin> {
+        match &console.origin {
+            Some(origin) => origin.parse(),
+            None if console.tls.is_some() => format!("https://localhost:{port}").parse(),
+            None => format!("http://localhost:{port}").parse(),
+        }
     }
 
     /// As browsers write it: no slash at the end.

@@ -1,6 +1,6 @@
 //! A nats-server with the stores of the console.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use async_nats::{
     Client,
@@ -16,7 +16,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     url: String,
     _server: NatsServer,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -43,9 +43,19 @@ impl Server {
         };
         let server = NatsServer::start(&launch).await.unwrap();
         let url = format!("nats://{}", server.addresses().client.unwrap());
-        let server = Self { url, _server: server, _folder: folder };
+        let server = Self { url, _server: server, folder };
         make_stores(&server.client().await).await;
         server
+    }
+
+    /// Where it takes clients, as node.toml has it.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("nats://")
+    }
+
+    /// A folder that ends with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A connection of its own.

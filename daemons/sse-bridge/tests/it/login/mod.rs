@@ -1,6 +1,6 @@
 //! The login: ceremonies with a software authenticator, over the routes that a browser uses.
 
-mod device;
+pub(crate) mod device;
 mod enrolment;
 mod entering;
 mod pages;
