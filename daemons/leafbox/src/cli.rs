@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+mod console;
 mod enroll;
 mod registry;
 mod schema;
 
+pub use console::{Console, EnrollUser, RevokeUser};
 pub use enroll::{DeviceKeys, Enroll, EnrollAccept, EnrollApprove, EnrollRequest, EnrollRevoke};
 pub use registry::{CopyImage, Image, Place, Registry, Token};
 pub use schema::Schema;
@@ -97,6 +99,9 @@ pub enum Command {
     /// NATS's own JSON schemas: list them, show one, check a document
     #[command(subcommand)]
     Schema(Schema),
+    /// The web console of this node: its users, and how they come in
+    #[command(subcommand)]
+    Console(Console),
     /// Permissions, tried out on the running server
     #[command(subcommand)]
     Auth(Auth),

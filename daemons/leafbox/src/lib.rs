@@ -85,6 +85,7 @@ async fn run_async(cli: Cli) -> Result<u8> {
             commands::auth::run(&open()?, account.as_deref(), *json).await?;
         }
         Command::Registry(command) => commands::registry::run(&open()?, command).await?,
+        Command::Console(command) => commands::console::run(&open()?, command).await?,
         Command::Enroll(command) => return commands::enroll::run(global, command).await,
         Command::Context(arguments) => commands::context::run(&open()?, arguments)?,
         Command::Logs(arguments) => commands::logs::run(&open()?, arguments).await?,

@@ -1,7 +1,15 @@
 //! The web console of a node, as a browser asks for it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "console/authority.rs"]
+mod authority;
+// A device with a passkey, as the console's own tests have it.
+#[path = "../../sse-bridge/tests/it/login/device.rs"]
+#[allow(dead_code, reason = "here it only enrols")]
+mod device;
 mod harness;
+#[path = "console/users.rs"]
+mod users;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -15,10 +23,14 @@ const FLEET: &str = include_str!("../../../examples/school/fleet.toml");
 
 /// Asks as a browser that came to `http://localhost` does, and leaves the answer to be read.
 fn ask(address: SocketAddr, path: &str, headers: &str) -> BufReader<TcpStream> {
+    ask_with(address, &format!("GET {path}"), headers, "")
+}
+
+fn ask_with(address: SocketAddr, request: &str, headers: &str, body: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let host = format!("Host: localhost:{}\r\nAccept: text/html\r\nConnection: close", address.port());
-    write!(stream, "GET {path} HTTP/1.1\r\n{host}\r\n{headers}\r\n").unwrap();
+    write!(stream, "{request} HTTP/1.1\r\n{host}\r\n{headers}\r\n{body}").unwrap();
     BufReader::new(stream)
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod auth;
 pub(crate) mod check;
 pub(crate) mod clean;
+pub(crate) mod console;
 pub(crate) mod context;
 pub(crate) mod dev;
 pub(crate) mod enroll;

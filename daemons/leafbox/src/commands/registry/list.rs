@@ -86,7 +86,7 @@ pub(super) async fn tags(session: &Session, repository: &Repository, as_json: bo
 }
 
 /// A time of a record.
-pub(super) fn when(seconds: u64) -> String {
+pub(crate) fn when(seconds: u64) -> String {
     i64::try_from(seconds).ok().and_then(date).unwrap_or_else(|| "?".to_owned())
 }
 

@@ -17,6 +17,8 @@ mod token;
 
 use anyhow::Result;
 
+pub(crate) use list::when;
+
 use crate::{cli, session::Session};
 
 /// Who changed a tag, in its events, when it was this command.
