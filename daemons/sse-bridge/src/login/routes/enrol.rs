@@ -37,7 +37,7 @@ pub(super) async fn begin(
     let key = login.heard(&visitor, WHO)?;
     login.begins(&visitor)?;
     let users = login.users();
-    let found = users.enrolment(token.as_str(), now());
+    let found = users.fresh_enrolment(token.as_str(), now()).await;
     let found = found.map_err(|error| login.failed(&visitor, key, WHO, error.into()))?.record;
     let there = users.user(&found.user).map(|user| user.record);
     let user_id = there.map_or_else(Uuid::new_v4, |user| user.id);

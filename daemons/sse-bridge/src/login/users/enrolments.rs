@@ -134,6 +134,23 @@ impl Users {
         Ok(found)
     }
 
+    /// The same, of a token that may be newer than what this daemon has heard of: who opens a link at
+    /// once is not told that it is no good.
+    ///
+    /// # Errors
+    /// When it is not good.
+    pub(crate) async fn fresh_enrolment(
+        &self,
+        token: &str,
+        now: Seconds,
+    ) -> Result<Versioned<EnrolmentRecord>, EnrolError> {
+        match self.enrolment(token, now) {
+            // Where JetStream does not answer, what is known has to do.
+            Err(EnrolError::BadToken) if self.caught_up().await.is_ok() => self.enrolment(token, now),
+            found => found,
+        }
+    }
+
     /// Uses a token up.
     ///
     /// # Errors
