@@ -33,6 +33,9 @@ pub(super) enum Failure {
     /// A change here would not last, or the file would no longer say what is there.
     #[error("{what} is declared in fleet.toml: change it there, and run `leafbox apply`")]
     Declared { what: String },
+    /// Somebody else was faster.
+    #[error("nothing was done: somebody else changed {what} meanwhile; load its page again and look")]
+    Changed { what: String },
     /// NATS did not do it.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -51,7 +54,7 @@ impl Failure {
             },
             Self::NoAccount { .. } | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::Declared { .. } => StatusCode::CONFLICT,
+            Self::Declared { .. } | Self::Changed { .. } => StatusCode::CONFLICT,
             Self::NotConfirmed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Nats(error) => match error {
                 NatsError::Refused { code: 404, .. } => StatusCode::NOT_FOUND,

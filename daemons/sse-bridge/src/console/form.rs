@@ -1,6 +1,7 @@
 //! What a form sent.
 
 use axum::{body::to_bytes, extract::Request, http::header::CONTENT_TYPE};
+use maud::{Markup, html};
 
 use super::failure::Failure;
 
@@ -48,6 +49,14 @@ impl Inputs {
         } else {
             Err(Failure::NotConfirmed { name: name.to_owned() })
         }
+    }
+}
+
+/// The input in which the name of what is destroyed is typed, for [`Inputs::confirms`].
+pub(super) fn confirm(id: &str, name: &str) -> Markup {
+    html! {
+        label for=(id) { "Type " code { (name) } " to confirm" }
+        input id=(id) name="confirm" required autocomplete="off" autocapitalize="none" spellcheck="false";
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use super::guard::StreamName;
 
 /// How long nats-server may take to answer what reads.
-const READING: Duration = Duration::from_secs(2);
+pub(super) const READING: Duration = Duration::from_secs(2);
 /// How long it may take to do what writes.
-const WRITING: Duration = Duration::from_secs(5);
+pub(super) const WRITING: Duration = Duration::from_secs(5);
 /// Pages of a listing that are asked for at most: nats-server gives 256 streams in one.
 const MOST_PAGES: usize = 40;
 
@@ -120,25 +120,32 @@ impl Account {
 }
 
 /// Asks, and gives the answer's JSON, or the error that is in it.
-pub(super) async fn ask(
+async fn ask(client: &Client, subject: &str, body: &Value, within: Duration) -> Result<Value, NatsError> {
+    let payload = if body.is_null() { String::new() } else { body.to_string() };
+    answered(client, subject, async_nats::Request::new().payload(payload.into()), within).await
+}
+
+/// The same for a request that is made already. The subject has been read by [`super::guard`].
+pub(super) async fn answered(
     client: &Client,
     subject: &str,
-    body: &Value,
+    request: async_nats::Request,
     within: Duration,
 ) -> Result<Value, NatsError> {
-    let payload = if body.is_null() { String::new() } else { body.to_string() };
     let silent = |why| NatsError::Silent { subject: subject.to_owned(), why };
-    let request = async_nats::Request::new().payload(payload.into()).timeout(Some(within));
-    let answer = timeout(within, client.send_request(subject.to_owned(), request)).await;
-    let answer = match answer {
+    let answer = client.send_request(subject.to_owned(), request.timeout(Some(within)));
+    let answer = match timeout(within, answer).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-            return Err(silent("nobody answers there; JetStream may be off for the account, or starting"));
+        Ok(Err(error)) => {
+            return Err(silent(match error.kind() {
+                RequestErrorKind::NoResponders => {
+                    "nobody answers there; JetStream may be off for the account, or starting"
+                }
+                RequestErrorKind::TimedOut => "it took too long",
+                RequestErrorKind::MaxPayloadExceeded => "it is larger than a message may be",
+                _ => "the connection is lost, and tried again",
+            }));
         }
-        Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => {
-            return Err(silent("it took too long"));
-        }
-        Ok(Err(_)) => return Err(silent("the connection is lost, and tried again")),
         Err(_) => return Err(silent("it took too long")),
     };
     let answer: Value = serde_json::from_slice(&answer.payload)

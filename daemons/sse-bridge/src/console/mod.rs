@@ -11,6 +11,7 @@
 
 mod api;
 mod assets;
+mod buckets;
 mod command;
 mod datastar;
 mod download;
@@ -22,12 +23,14 @@ mod form;
 mod guard;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod jetstream;
+mod kv;
 mod link;
 mod live;
 mod overview;
 mod page;
 mod payload;
 mod servers;
+mod stored;
 mod streams;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod told;
@@ -106,6 +109,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .route("/metrics", get(metrics))
         .route("/schemas/{title}", get(schema))
         .merge(api::router())
+        .merge(kv::router())
         .merge(streams::router())
         .with_state(console.clone())
         .merge(feed::router(console.feeds));

@@ -6,7 +6,7 @@ use super::{Console, figures};
 use crate::Caller;
 
 /// The pages, in the order of the navigation.
-const PAGES: [(&str, &str); 2] = [("/", "Overview"), ("/streams", "Streams")];
+const PAGES: [(&str, &str); 3] = [("/", "Overview"), ("/streams", "Streams"), ("/kv", "Keys and values")];
 
 /// Whether a page goes on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

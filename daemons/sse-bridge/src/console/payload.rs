@@ -5,6 +5,8 @@ use std::fmt::Write;
 use maud::{Markup, html};
 use serde::de::IgnoredAny;
 
+use super::figures::bytes;
+
 /// Bytes that are shown of one in a list.
 pub(super) const IN_LIST: usize = 2 << 10;
 /// Bytes that are shown of one on its own page.
@@ -64,6 +66,23 @@ pub(super) fn payload(payload: &[u8], view: Option<View>, most: usize) -> Markup
         @if shown.len() < payload.len() {
             p.quiet { "The first " (shown.len()) " of " (payload.len()) " bytes." }
         }
+    }
+}
+
+/// What of a payload fits in a line.
+pub(super) fn summary(data: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    match std::str::from_utf8(data) {
+        Ok("") => "empty".to_owned(),
+        Ok(text) if !text.chars().any(|it| it.is_control() && !it.is_whitespace()) => {
+            let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            if let Some((end, _)) = line.char_indices().nth(SHOWN) {
+                line.truncate(end);
+                line.push('…');
+            }
+            if line.is_empty() { "white space".to_owned() } else { line }
+        }
+        _ => format!("{} of bytes that are no text", bytes(data.len() as u64)),
     }
 }
 
@@ -176,6 +195,14 @@ mod tests {
             "00000000  6c 65 61 66 62 6f 78 20  00 20 61 6e 64 20 6d 6f  |leafbox . and mo|\n\
              00000010  72 65                                             |re|\n"
         );
+    }
+
+    #[test]
+    fn a_line_says_what_a_payload_is() {
+        assert_eq!(summary(b"{ \"a\":\n 1 }"), "{ \"a\": 1 }");
+        assert_eq!(summary(b""), "empty");
+        assert_eq!(summary(b"\x00\x01"), "2 B of bytes that are no text");
+        assert_eq!(summary("ü".repeat(70).as_bytes()).chars().count(), 61);
     }
 
     proptest! {

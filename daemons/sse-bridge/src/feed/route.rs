@@ -120,6 +120,12 @@ impl Feeds {
         Ok(response)
     }
 
+    /// Whether the caller may watch all of a subject of an account: what may not be watched is not
+    /// offered.
+    pub fn allows(&self, caller: &Caller, account: &str, subject: &Pattern) -> bool {
+        self.0.policy.check(caller.role, account, subject).is_ok()
+    }
+
     /// The feeds that are asked for, each checked.
     async fn keys(&self, caller: &Caller, asked: &Asked) -> Result<Vec<Key>, Failure> {
         let mut keys = Vec::new();

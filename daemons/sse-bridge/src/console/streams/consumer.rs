@@ -4,15 +4,12 @@ use axum::{extract::Path, response::Response};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{
-    Place, declared_badge, number,
-    show::{confirm, without_config},
-    text, trail,
-};
+use super::{Place, declared_badge, number, show::without_config, text, trail};
 use crate::{
     Role,
     console::{
-        command::command, failure::Failure, figures::moment, guard, jetstream::is_declared, visit::Visit,
+        command::command, failure::Failure, figures::moment, form::confirm, guard, jetstream::is_declared,
+        visit::Visit,
     },
 };
 

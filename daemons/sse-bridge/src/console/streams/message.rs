@@ -8,12 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    Place,
-    messages::{Stored, headers},
-    show::confirm,
-    trail,
-};
+use super::{Place, messages::headers, trail};
 use crate::{
     Role,
     console::{
@@ -21,7 +16,9 @@ use crate::{
         download::download,
         failure::Failure,
         figures::{bytes, moment},
+        form::confirm,
         payload::{ALONE, View, payload},
+        stored::Stored,
         visit::Visit,
     },
 };

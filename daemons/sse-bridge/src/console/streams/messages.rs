@@ -8,13 +8,12 @@ use axum::{
     extract::{Path, Query},
     response::Response,
 };
-use data_encoding::BASE64;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Place, number, text, trail};
+use super::{Place, number, trail};
 use crate::{
     console::{
         command::command,
@@ -22,7 +21,8 @@ use crate::{
         figures::{bytes, moment},
         guard,
         link::escaped,
-        payload::{IN_LIST, payload},
+        payload::{IN_LIST, payload, summary},
+        stored::Stored,
         visit::Visit,
     },
     feed::Pattern,
@@ -48,15 +48,6 @@ struct From {
     sequence: Option<u64>,
     subject: Option<Pattern>,
     time: Option<String>,
-}
-
-/// A stored message.
-pub(super) struct Stored {
-    pub(super) subject: String,
-    pub(super) sequence: u64,
-    pub(super) time: String,
-    pub(super) headers: String,
-    pub(super) data: Vec<u8>,
 }
 
 /// `GET /streams/{account}/{stream}/messages`.
@@ -157,30 +148,6 @@ async fn find(place: &Place, from: &From, state: &State) -> Result<Vec<Stored>, 
     Ok(messages)
 }
 
-impl Stored {
-    /// From what `STREAM.MSG.GET` answers.
-    pub(super) fn of(message: &Value) -> Self {
-        let decoded = |name: &str| BASE64.decode(text(&message[name]).as_bytes()).unwrap_or_default();
-        let headers = String::from_utf8_lossy(&decoded("hdrs")).into_owned();
-        Self {
-            subject: text(&message["subject"]).to_owned(),
-            sequence: message["seq"].as_u64().unwrap_or_default(),
-            time: text(&message["time"]).to_owned(),
-            headers,
-            data: decoded("data"),
-        }
-    }
-
-    /// Names and values of its headers, in their order.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name, value.trim()))
-    }
-}
-
 /// The headers of a message as a table; nothing where it has none.
 pub(super) fn headers(message: &Stored) -> Markup {
     let headers: Vec<_> = message.headers().collect();
@@ -256,23 +223,6 @@ fn table(place: &Place, messages: &[Stored]) -> Markup {
     }
 }
 
-/// What of a payload fits in a line.
-pub(super) fn summary(data: &[u8]) -> String {
-    const SHOWN: usize = 60;
-    match std::str::from_utf8(data) {
-        Ok("") => "empty".to_owned(),
-        Ok(text) if !text.chars().any(|it| it.is_control() && !it.is_whitespace()) => {
-            let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            if let Some((end, _)) = line.char_indices().nth(SHOWN) {
-                line.truncate(end);
-                line.push('…');
-            }
-            if line.is_empty() { "white space".to_owned() } else { line }
-        }
-        _ => format!("{} of bytes that are no text", bytes(data.len() as u64)),
-    }
-}
-
 fn pager(path: &str, asked: &Asked, from: &From, state: &State, messages: &[Stored]) -> Markup {
     let subject = escaped(asked.subject.trim());
     let at = |sequence: u64| format!("{path}?seq={sequence}&subject={subject}");
@@ -313,15 +263,6 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_read_off_as_they_stand() {
-        let hdrs = BASE64.encode(b"NATS/1.0\r\nA: 1\r\nB:2: 3\r\n\r\n");
-        let stored =
-            Stored::of(&json!({ "subject": "s", "seq": 3, "time": "t", "hdrs": hdrs, "data": "eA==" }));
-        assert_eq!(stored.headers().collect::<Vec<_>>(), [("A", "1"), ("B", "2: 3")]);
-        assert_eq!((stored.sequence, &stored.data[..]), (3, &b"x"[..]));
-    }
-
-    #[test]
     fn a_stretch_holds_a_page_where_messages_lie_evenly() {
         let stretch = |first, last, count| State { first, last, count }.stretch();
         assert_eq!(stretch(1, 1000, 1000), 20);
@@ -329,13 +270,5 @@ mod tests {
         assert_eq!(stretch(1, 5, 5), 20);
         assert_eq!(stretch(1, u64::MAX, 1), u64::MAX);
         assert_eq!(stretch(0, 0, 0), 20);
-    }
-
-    #[test]
-    fn a_line_says_what_a_payload_is() {
-        assert_eq!(summary(b"{ \"a\":\n 1 }"), "{ \"a\": 1 }");
-        assert_eq!(summary(b""), "empty");
-        assert_eq!(summary(b"\x00\x01"), "2 B of bytes that are no text");
-        assert_eq!(summary("ü".repeat(70).as_bytes()).chars().count(), 61);
     }
 }

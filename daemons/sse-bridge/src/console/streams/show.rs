@@ -11,6 +11,7 @@ use crate::{
         command::command,
         failure::Failure,
         figures::{bytes, moment},
+        form::confirm,
         jetstream::{Listed, NatsError, is_declared},
         visit::Visit,
     },
@@ -149,13 +150,5 @@ fn destruction(visit: &Visit, place: &Place, config: &Value) -> Markup {
                 (command(&["stream", "rm", name]))
             }
         }
-    }
-}
-
-/// The input in which the name of what is destroyed is typed.
-pub(super) fn confirm(id: &str, name: &str) -> Markup {
-    html! {
-        label for=(id) { "Type " code { (name) } " to confirm" }
-        input id=(id) name="confirm" required autocomplete="off" autocapitalize="none" spellcheck="false";
     }
 }

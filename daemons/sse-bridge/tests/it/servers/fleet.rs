@@ -11,7 +11,7 @@ use supervisor::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::{sleep, timeout},
@@ -207,6 +207,15 @@ impl Console {
         BufReader::new(stream)
     }
 
+    /// A stream of events that stays open.
+    pub(crate) async fn live(&self, path: &str, session: &Session, headers: &str) -> Live {
+        let mut stream = self.send("GET", path, Some(session), headers, "").await;
+        let mut first = String::new();
+        timeout(DEADLINE, stream.read_line(&mut first)).await.unwrap().unwrap();
+        assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+        Live { stream, text: first }
+    }
+
     /// Asks until it is answered as wanted.
     pub(crate) async fn eventually(
         &self,
@@ -233,6 +242,32 @@ impl Console {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap();
+    }
+}
+
+/// A stream of events that stays open.
+pub(crate) struct Live {
+    stream: BufReader<TcpStream>,
+    text: String,
+}
+
+impl Live {
+    /// Reads until what came so far has this, and gives all of it.
+    pub(crate) async fn until(&mut self, wanted: &str) -> &str {
+        let reading = async {
+            while !self.text.contains(wanted) {
+                let mut line = Vec::new();
+                assert!(
+                    self.stream.read_until(b'\n', &mut line).await.unwrap() > 0,
+                    "it ended: {}",
+                    self.text
+                );
+                self.text.push_str(&String::from_utf8_lossy(&line));
+            }
+        };
+        let came = timeout(DEADLINE, reading).await.is_ok();
+        assert!(came, "never came: {wanted}\n{}", self.text);
+        &self.text
     }
 }
 
