@@ -20,7 +20,9 @@ let
   needed =
     lib.optional encrypts "jetstream.key"
     ++ lib.optional listeners.runsHealth "health.creds"
-    ++ lib.optional listeners.runsRegistry "registry.creds";
+    ++ lib.optional listeners.runsRegistry "registry.creds"
+    # Of the other accounts it shows what it has creds for.
+    ++ lib.optional listeners.runsConsole "console-LEAFBOX.creds";
   lacking = builtins.filter (name: !cfg.credentials ? ${name}) needed;
 
   # The paths of all strings that are secrets by their look, never the strings.
@@ -94,9 +96,10 @@ in
         assertion = unused == { };
         message = ''
           services.leafbox.credentials: nothing reads ${names unused}. leafbox knows jetstream.key,
-          health.creds, registry.creds, leaf-<ACCOUNT>.creds, apply-<ACCOUNT>.creds, sys.creds, and the
-          files that services.leafbox.settings names under nats.tls, uplink and registry.tls, and
-          services.leafbox.fleet under registry.upstreams: correct the name, or remove it.'';
+          health.creds, registry.creds, leaf-<ACCOUNT>.creds, apply-<ACCOUNT>.creds,
+          console-<ACCOUNT>.creds, sys.creds, and the files that services.leafbox.settings names under
+          nats.tls, uplink, registry.tls and console.tls, and services.leafbox.fleet under
+          registry.upstreams: correct the name, or remove it.'';
       }
       {
         assertion = shown == [ ];

@@ -11,10 +11,14 @@ let
     "uplink"
     "health"
     "registry"
+    "sse-bridge"
   ];
   listeners = builtins.attrValues (settings.nats.tls or { });
   uplink = settings.uplink or { };
-  tls = settings.registry.tls or { };
+  served = tls: [
+    (tls.cert or null)
+    (tls.key or null)
+  ];
   named = key: map (tls: tls.${key} or null) listeners;
   # Public, and what the daemons check or show when they connect.
   forAll = lib.concatMap named [
@@ -28,11 +32,10 @@ let
     (uplink.cert or null)
     (uplink.key or null)
   ];
-  forRegistry = [
-    (tls.cert or null)
-    (tls.key or null)
-  ]
-  ++ map (upstream: upstream.credentials or null) (fleet.registry.upstreams or [ ]);
+  forRegistry =
+    served (settings.registry.tls or { })
+    ++ map (upstream: upstream.credentials or null) (fleet.registry.upstreams or [ ]);
+  forConsole = served (settings.console.tls or { });
   is = pattern: name: builtins.match pattern name != null;
 in
 name:
@@ -42,6 +45,7 @@ lib.unique (
     builtins.elem name forNats || name == "jetstream.key" || is "leaf-.+\\.creds" name
   ) "nats"
   ++ lib.optional (builtins.elem name forRegistry || name == "registry.creds") "registry"
+  ++ lib.optional (builtins.elem name forConsole || is "console-.+\\.creds" name) "sse-bridge"
   ++ lib.optionals (is "apply-.+\\.creds" name) [
     "apply"
     "uplink"

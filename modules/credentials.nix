@@ -42,6 +42,7 @@ in
       leafbox-uplink = load "uplink" "apply";
       leafbox-health = lib.mkIf listeners.runsHealth (load "health" "health");
       leafbox-registry = lib.mkIf listeners.runsRegistry (load "registry" "registry");
+      leafbox-sse-bridge = lib.mkIf listeners.runsConsole (load "sse-bridge" "console");
     };
   };
 }

@@ -19,6 +19,7 @@ in
       "/apply"
       "/health"
       "/registry"
+      "/console"
       "/signing"
     ];
 

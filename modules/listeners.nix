@@ -30,6 +30,10 @@ rec {
     "registry"
     "listen"
   ];
+  console = declared [
+    "console"
+    "listen"
+  ];
   nats =
     client
     ++
@@ -47,7 +51,8 @@ rec {
           "leaf"
           "route"
         ];
-  all = nats ++ health ++ registry;
+  all = nats ++ health ++ registry ++ console;
   runsHealth = lib.attrByPath [ "health" "listen" ] "" settings != "off";
   runsRegistry = lib.attrByPath [ "registry" "listen" ] "" settings != "off";
+  runsConsole = lib.attrByPath [ "console" "listen" ] "" settings != "off";
 }

@@ -38,9 +38,12 @@ in
         cross-compiled cannot run it: there the units refuse it at their start). Secrets are never
         here: see {option}`services.leafbox.credentials`.
 
-        A listener on a port below 1024 gives nats-server, or the registry, one capability and takes
-        its user namespace, and exposes the unit 0.4 more. Where that is too much, listen above and let
-        the firewall redirect.
+        The web console runs unless `console.listen` is `"off"`. For browsers elsewhere it takes an
+        address that they reach, `console.origin` and `console.tls`.
+
+        A listener on a port below 1024 gives its daemon one capability and takes its user namespace,
+        and exposes the unit 0.4 more. Where that is too much, listen above and let the firewall
+        redirect.
       '';
       default = { };
       example = lib.literalExpression ''
@@ -98,15 +101,17 @@ in
     credentials = lib.mkOption {
       description = ''
         Secret files by the name that leafbox knows them by: `jetstream.key`, `health.creds`,
-        `registry.creds`, `leaf-<ACCOUNT>.creds`, `apply-<ACCOUNT>.creds`, on a hub `sys.creds`, the
+        `registry.creds`, `leaf-<ACCOUNT>.creds`, `apply-<ACCOUNT>.creds`, `console-<ACCOUNT>.creds`
+        for each account that the web console shows, `SYS` for the servers, on a hub `sys.creds`, the
         certificates and keys that {option}`services.leafbox.settings` names for TLS, and the logins
         that {option}`services.leafbox.fleet` names for upstream registries. The value is where the
         file is on the running machine, outside the Nix store. Each unit gets only those that it needs;
         a unit whose file is missing does not start.
 
         A unit reads its files when it starts, and not at a reload. What changes a file restarts
-        leafbox-nats.service, leafbox-health.service for `health.creds` and certificates, and
-        leafbox-registry.service for `registry.creds`, certificates and logins; leafbox-apply and
+        leafbox-nats.service, leafbox-health.service for `health.creds` and certificates,
+        leafbox-registry.service for `registry.creds`, certificates and logins, and
+        leafbox-sse-bridge.service for `console-<ACCOUNT>.creds` and certificates; leafbox-apply and
         leafbox-uplink go with leafbox-nats.
       '';
       default = { };

@@ -1,5 +1,6 @@
 # The units: nats-server directly under systemd, then what converges it, watches its uplink, tells its
-# health and serves images from it. Nothing waits for the network beyond this machine.
+# health, serves images from it and shows it in browsers. Nothing waits for the network beyond this
+# machine.
 {
   config,
   lib,
@@ -31,12 +32,11 @@ let
   # The daemons reach nats-server over loopback unless it listens on another address alone.
   clientOnLoopback = lib.all (listener: listener.loopback || listener.wildcard) listeners.client;
   onLoopback = lib.all (listener: listener.loopback);
-  registryOnLoopback = onLoopback listeners.registry && (cfg.fleet.registry.upstreams or [ ]) == [ ];
   natsOnLoopback =
     onLoopback listeners.nats
     && lib.attrByPath [ "uplink" "urls" ] [ ] cfg.settings == [ ]
     && lib.attrByPath [ "cluster" "routes" ] [ ] cfg.settings == [ ];
-  # A websocket or the registry on 443: it costs 0.4 of exposure.
+  # A websocket or the console on 443: it costs 0.4 of exposure.
   privileged =
     here:
     lib.optionalAttrs (lib.any (listener: listener.port > 0 && listener.port < 1024) here) {
@@ -56,18 +56,15 @@ let
     StartLimitIntervalSec = 0;
   };
 
-  service =
-    hardening.daemon
-    // stateAt ""
-    // {
-      User = "leafbox";
-      Group = "leafbox";
-      Slice = "leafbox.slice";
-      Restart = "on-failure";
-      RestartSec = "1s";
-      RestartSteps = 8;
-      RestartMaxDelaySec = "1min";
-    };
+  service = hardening.daemon // {
+    User = "leafbox";
+    Group = "leafbox";
+    Slice = "leafbox.slice";
+    Restart = "on-failure";
+    RestartSec = "1s";
+    RestartSteps = 8;
+    RestartMaxDelaySec = "1min";
+  };
 
   # leafbox's own, on one thread.
   small = {
@@ -99,7 +96,44 @@ let
   answering = beside // {
     wants = [ "leafbox-nats.service" ];
   };
-  clientService = service // small // lib.optionalAttrs clientOnLoopback hardening.loopback;
+  clientService =
+    service // stateAt "" // small // lib.optionalAttrs clientOnLoopback hardening.loopback;
+
+  # A program with a listener of its own.
+  daemon =
+    {
+      name,
+      description,
+      listens,
+      # Whether it goes out to other machines besides.
+      goesOut ? false,
+      # One of its keys, which a box that was enrolled by an older leafbox lacks until it asks anew.
+      needs ? null,
+      serviceConfig,
+    }:
+    answering
+    // {
+      inherit description;
+      unitConfig =
+        unit
+        // lib.optionalAttrs (needs != null) {
+          ConditionPathExists = lib.mkIf cfg.enroll.enable [
+            enrolled
+            "${keys}/${needs}"
+          ];
+        };
+      serviceConfig =
+        service
+        // lib.optionalAttrs (clientOnLoopback && onLoopback listens && !goesOut) hardening.loopback
+        // privileged listens
+        // {
+          Type = "notify";
+          ExecStart = "${cfg.package}/bin/leafbox-${name} --config ${environment.LEAFBOX_CONFIG}";
+          WatchdogSec = "1min";
+          RestartPreventExitStatus = 2;
+        }
+        // serviceConfig;
+    };
 in
 {
   config = lib.mkIf cfg.enable {
@@ -131,6 +165,7 @@ in
         ]
         ++ lib.optional listeners.runsHealth "health"
         ++ lib.optional listeners.runsRegistry "registry"
+        ++ lib.optional listeners.runsConsole "sse-bridge"
       );
       before = [ "shutdown.target" ];
       conflicts = [ "shutdown.target" ];
@@ -169,6 +204,7 @@ in
       unitConfig = unit;
       serviceConfig =
         service
+        // stateAt ""
         // lib.optionalAttrs natsOnLoopback hardening.loopback
         // privileged listeners.nats
         // {
@@ -224,50 +260,42 @@ in
       };
     };
 
-    systemd.services.leafbox-health = lib.mkIf listeners.runsHealth (
-      answering
-      // {
-        description = "health of the leafbox node";
-        serviceConfig =
-          service
-          // removeAttrs small [ "SocketBindDeny" ]
-          // lib.optionalAttrs (clientOnLoopback && onLoopback listeners.health) hardening.loopback
-          // {
-            Type = "notify";
-            ExecStart = "${cfg.package}/bin/leafbox-health --config /etc/leafbox/node.toml";
-            WatchdogSec = "1min";
-          };
-      }
-    );
+    systemd.services.leafbox-health = lib.mkIf listeners.runsHealth (daemon {
+      name = "health";
+      description = "health of the leafbox node";
+      listens = listeners.health;
+      serviceConfig = stateAt "" // removeAttrs small [ "SocketBindDeny" ];
+    });
 
-    systemd.services.leafbox-registry = lib.mkIf listeners.runsRegistry (
-      answering
-      // {
-        description = "container registry of the leafbox node";
-        unitConfig = unit // {
-          # A box that was enrolled before there was a registry has no key for it until it asks anew.
-          ConditionPathExists = lib.mkIf cfg.enroll.enable [
-            enrolled
-            "${keys}/registry/registry.creds"
-          ];
-        };
-        serviceConfig =
-          service
-          // stateAt "/registry"
-          // lib.optionalAttrs (clientOnLoopback && registryOnLoopback) hardening.loopback
-          // privileged listeners.registry
-          // {
-            Type = "notify";
-            ExecStart = "${cfg.package}/bin/leafbox-registry --config /etc/leafbox/node.toml";
-            WatchdogSec = "1min";
-            RestartPreventExitStatus = 2;
-            # 96 MiB at most, and beside them what of its cache the kernel keeps at hand.
-            MemoryMax = "50%";
-            TasksMax = 640;
-            # Two files a client: its connection, and a blob of the cache.
-            LimitNOFILE = 8192;
-          };
-      }
-    );
+    systemd.services.leafbox-registry = lib.mkIf listeners.runsRegistry (daemon {
+      name = "registry";
+      description = "container registry of the leafbox node";
+      listens = listeners.registry;
+      goesOut = (cfg.fleet.registry.upstreams or [ ]) != [ ];
+      needs = "registry/registry.creds";
+      serviceConfig = stateAt "/registry" // {
+        # 96 MiB at most, and beside them what of its cache the kernel keeps at hand.
+        MemoryMax = "50%";
+        TasksMax = 640;
+        # Two files a client: its connection, and a blob of the cache.
+        LimitNOFILE = 8192;
+      };
+    });
+
+    systemd.services.leafbox-sse-bridge = lib.mkIf listeners.runsConsole (daemon {
+      name = "sse-bridge";
+      description = "web console of the leafbox node";
+      listens = listeners.console;
+      needs = "console/console-LEAFBOX.creds";
+      # It writes nothing at all: what it keeps is in JetStream.
+      serviceConfig = {
+        # 10,000 pages that are open take 150 MB.
+        MemoryMax = "25%";
+        # A thread for each core.
+        TasksMax = 256;
+        # 12,000 connections.
+        LimitNOFILE = 16384;
+      };
+    });
   };
 }

@@ -65,7 +65,7 @@ let
         jwts = ../../daemons/nats-conf/tests/fixtures;
         enroll.enable = false;
       };
-      words = "lacks jetstream.key and health.creds and registry.creds";
+      words = "lacks jetstream.key and health.creds and registry.creds and console-LEAFBOX.creds";
     };
     no-jwts-and-no-enrolment = {
       declared = good // {
@@ -74,6 +74,7 @@ let
           "jetstream.key" = "/run/secrets/jetstream.key";
           "health.creds" = "/run/secrets/health.creds";
           "registry.creds" = "/run/secrets/registry.creds";
+          "console-LEAFBOX.creds" = "/run/secrets/console-LEAFBOX.creds";
         };
       };
       words = "services.leafbox.jwts = ./jwts";

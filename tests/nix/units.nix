@@ -34,6 +34,10 @@ let
       "jetstream.key" = "/run/secrets/jetstream.key";
       "health.creds" = "/run/secrets/health.creds";
       "registry.creds" = "/run/secrets/registry.creds";
+      "console-LEAFBOX.creds" = "/run/secrets/console-LEAFBOX.creds";
+      "console-SYS.creds" = "/run/secrets/console-SYS.creds";
+      "console.crt" = "/run/secrets/console.crt";
+      "console.key" = "/run/secrets/console.key";
       "docker-io.login" = "/run/secrets/docker-io.login";
       "images.crt" = "/run/secrets/images.crt";
       "images.key" = "/run/secrets/images.key";
@@ -54,6 +58,11 @@ let
       cert = "images.crt";
       key = "images.key";
     };
+    settings.console = {
+      origin = "https://shop-1.lan:8080";
+      tls.cert = "console.crt";
+      tls.key = "console.key";
+    };
     fleet = lib.recursiveUpdate fleet {
       registry.upstreams = [
         {
@@ -65,6 +74,9 @@ let
     };
   };
   with' = settings: enrolled // { inherit settings; };
+  allOff = lib.genAttrs [ "console" "health" "registry" ] (_: {
+    listen = "off";
+  });
 
   triggers = declared: {
     restart = (config declared).systemd.services.leafbox-nats.restartTriggers;
@@ -95,6 +107,7 @@ in
       leafbox-uplink = [ "leafbox.target" ];
       leafbox-health = [ "leafbox.target" ];
       leafbox-registry = [ "leafbox.target" ];
+      leafbox-sse-bridge = [ "leafbox.target" ];
       leafbox-enroll = [ "multi-user.target" ];
     };
   };
@@ -112,6 +125,10 @@ in
         leafbox-registry = [
           "/var/lib/leafbox-keys/enrolled"
           "/var/lib/leafbox-keys/registry/registry.creds"
+        ];
+        leafbox-sse-bridge = [
+          "/var/lib/leafbox-keys/enrolled"
+          "/var/lib/leafbox-keys/console/console-LEAFBOX.creds"
         ];
         leafbox-enroll = "!/var/lib/leafbox-keys/enrolled";
       };
@@ -132,6 +149,7 @@ in
           "health"
           "nats"
           "registry"
+          "sse-bridge"
           "uplink"
         ];
   };
@@ -151,10 +169,7 @@ in
         })
         [
           enrolled
-          (with' {
-            health.listen = "off";
-            registry.listen = "off";
-          })
+          (with' allOff)
         ];
     expected = [
       {
@@ -164,12 +179,14 @@ in
           "leafbox-uplink.service"
           "leafbox-health.service"
           "leafbox-registry.service"
+          "leafbox-sse-bridge.service"
         ];
         units = [
           "leafbox-apply.service"
           "leafbox-health.service"
           "leafbox-nats.service"
           "leafbox-registry.service"
+          "leafbox-sse-bridge.service"
           "leafbox-uplink.service"
         ];
       }
@@ -204,6 +221,7 @@ in
       leafbox-uplink = 2;
       leafbox-health = 2;
       leafbox-registry = 2;
+      leafbox-sse-bridge = 2;
       leafbox-enroll = null;
     };
   };
@@ -240,6 +258,7 @@ in
       leafbox-uplink = [ "leafbox:/var/lib/leafbox-keys/apply" ];
       leafbox-health = [ "leafbox:/var/lib/leafbox-keys/health" ];
       leafbox-registry = [ "leafbox:/var/lib/leafbox-keys/registry" ];
+      leafbox-sse-bridge = [ "leafbox:/var/lib/leafbox-keys/console" ];
       leafbox-enroll = null;
     };
   };
@@ -280,6 +299,13 @@ in
         "registry.creds:/run/secrets/registry.creds"
         "shop.crt:/run/secrets/shop.crt"
       ];
+      leafbox-sse-bridge = [
+        "console-LEAFBOX.creds:/run/secrets/console-LEAFBOX.creds"
+        "console-SYS.creds:/run/secrets/console-SYS.creds"
+        "console.crt:/run/secrets/console.crt"
+        "console.key:/run/secrets/console.key"
+        "shop.crt:/run/secrets/shop.crt"
+      ];
     };
   };
   testAnEncryptedCredentialIsDecrypted = {
@@ -299,6 +325,7 @@ in
       leafbox-uplink = "any";
       leafbox-health = "any";
       leafbox-registry = "any";
+      leafbox-sse-bridge = "any";
       leafbox-enroll = "any";
     };
   };
@@ -315,6 +342,7 @@ in
             nats.client = "10.0.0.5:4222";
             health.listen = "[::]:7777";
             registry.listen = "[::]:5000";
+            console.listen = "[::]:8080";
           }) name).IPAddressDeny or null
         )
         [
@@ -323,8 +351,10 @@ in
           "uplink"
           "health"
           "registry"
+          "sse-bridge"
         ];
     expected = [
+      null
       null
       null
       null
@@ -336,48 +366,69 @@ in
     expr = (service explicit "registry").IPAddressDeny or null;
     expected = null;
   };
-  testTheRegistryCanBeOff = {
+  testEachListenerCanBeOffAndTheOthersStay = {
     expr =
-      services (with' {
-        registry.listen = "off";
-      })
-      ? leafbox-registry;
-    expected = false;
+      let
+        all = builtins.attrNames (services enrolled);
+        without =
+          section:
+          lib.subtractLists (builtins.attrNames (
+            services (with' {
+              ${section}.listen = "off";
+            })
+          )) all;
+      in
+      map without (builtins.attrNames allOff);
+    expected = [
+      [ "leafbox-sse-bridge" ]
+      [ "leafbox-health" ]
+      [ "leafbox-registry" ]
+    ];
   };
-  # Of all that the node keeps, its cache: it answers whoever is on the network.
-  testTheRegistryWritesItsCacheAlone = {
+  # Of all that the node keeps: these two answer whoever is on the network.
+  testTheRegistryWritesItsCacheAloneAndTheConsoleNothing = {
     expr = [
       (service enrolled "registry").StateDirectory
       (service (with' { data = "/srv/leafbox"; }) "registry").ReadWritePaths
+      (service enrolled "sse-bridge").StateDirectory or null
+      (service (with' { data = "/srv/leafbox"; }) "sse-bridge").ReadWritePaths or null
       (builtins.filter (lib.hasInfix "registry") (config enrolled).systemd.tmpfiles.rules)
     ];
     expected = [
       "leafbox/registry"
       [ "/srv/leafbox/registry" ]
+      null
+      null
       [
         "d /var/lib/leafbox/registry 0750 leafbox leafbox -"
         "d /var/lib/leafbox-keys/registry 0700 root root -"
       ]
     ];
   };
-  testTheHealthDaemonCanBeOff = {
-    expr =
-      services (with' {
-        health.listen = "off";
-      })
-      ? leafbox-health;
-    expected = false;
-  };
   testALowPortTakesOneCapability = {
-    expr = [
-      (service (with' { nats.websocket = "[::]:443"; }) "nats").CapabilityBoundingSet
-      (service (with' { registry.listen = "[::]:443"; }) "registry").CapabilityBoundingSet
-      (service (with' { registry.listen = "[::]:443"; }) "nats").CapabilityBoundingSet
-    ];
+    expr =
+      map
+        (
+          settings:
+          lib.attrNames (
+            lib.filterAttrs (_: unit: unit.serviceConfig.CapabilityBoundingSet == "CAP_NET_BIND_SERVICE") (
+              services (with' settings)
+            )
+          )
+        )
+        [
+          { nats.websocket = "[::]:443"; }
+          { health.listen = "[::]:80"; }
+          { registry.listen = "[::]:443"; }
+          { console.listen = "[::]:443"; }
+          { }
+        ];
     expected = [
-      "CAP_NET_BIND_SERVICE"
-      "CAP_NET_BIND_SERVICE"
-      ""
+      [ "leafbox-nats" ]
+      [ "leafbox-health" ]
+      [ "leafbox-registry" ]
+      [ "leafbox-sse-bridge" ]
+      [ ]
     ];
   };
 
@@ -397,6 +448,7 @@ in
           nats.websocket = "off";
           health.listen = "0.0.0.0:7777";
           registry.listen = "[::]:5000";
+          console.listen = "192.168.1.5:8080";
         })
         // {
           openFirewall = true;
@@ -406,6 +458,7 @@ in
       5000
       7422
       7777
+      8080
     ];
   };
 
@@ -414,12 +467,14 @@ in
     expected = [ "/srv/leafbox" ];
   };
 
-  testTheRegistryLeavesNatsServerAlone = {
+  testWhatIsBesideNatsServerLeavesItAlone = {
     expr = [
       (toSettings { registry.listen = "[::]:5000"; })
+      (toSettings { console.listen = "off"; })
       (toFleet { registry.quotas.team = "1GiB"; })
     ];
     expected = [
+      "reload"
       "reload"
       "reload"
     ];

@@ -51,7 +51,7 @@ in
     with subtest("the machine asks, and runs nothing"):
         edge_pi.wait_for_unit("leafbox-enroll.service")
         request = edge_pi.succeed(f"cat {keys}/request")
-        for unit in ["nats", "apply", "uplink", "health"]:
+        for unit in ["nats", "apply", "uplink", "health", "registry", "sse-bridge"]:
             edge_pi.require_unit_state(f"leafbox-{unit}.service", "inactive")
         edge_pi.fail("ss --listening --no-header --tcp --numeric | grep --quiet ':4222'")
 
@@ -68,7 +68,8 @@ in
         operator.succeed("leafbox --config fleet/node.toml enroll approve --yes request --output answer")
         answer = operator.succeed("cat answer")
         edge_pi.succeed(f"leafbox enroll accept - <<'END'\n{answer}\nEND")
-        edge_pi.wait_for_unit("leafbox-health.service")
+        for unit in ["health", "registry", "sse-bridge"]:
+            edge_pi.wait_for_unit(f"leafbox-{unit}.service")
         edge_pi.wait_until_succeeds("leafbox health", timeout=180)
 
     with subtest("a till sells"):

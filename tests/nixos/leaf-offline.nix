@@ -41,8 +41,14 @@ in
         wait_ready(edge_pi)
         assert stored(edge_pi) == 21, stored(edge_pi)
 
+    with subtest("the console asks who comes"):
+        edge_pi.wait_for_unit("leafbox-sse-bridge.service")
+        edge_pi.succeed("curl --fail --silent --output /dev/null http://localhost:8080/login/")
+        edge_pi.succeed("leafbox console enroll | grep --quiet '^http://localhost:8080/login/#enroll='")
+
     with subtest("no unit is more exposed than the documentation says"):
-        for unit, limit in {"nats": 1.3, "apply": 1.1, "uplink": 1.1, "health": 1.1}.items():
+        limits = {"nats": 1.3} | dict.fromkeys(["apply", "uplink", "health", "registry", "sse-bridge"], 1.1)
+        for unit, limit in limits.items():
             edge_pi.succeed(
                 f"systemd-analyze security --threshold={int(limit * 10)} leafbox-{unit}.service"
             )

@@ -14,6 +14,9 @@ let
     "registry.creds"
     "apply-LEAFBOX.creds"
     "apply-SHOP.creds"
+    "console-LEAFBOX.creds"
+    "console-SHOP.creds"
+    "console-SYS.creds"
   ]
   ++ lib.optional (role == "hub") "sys.creds"
   ++ lib.optionals (role == "leaf") [
