@@ -64,6 +64,8 @@ pub enum What {
     ConsumerDeleted,
     /// An object of a bucket was deleted.
     ObjectDeleted,
+    /// A client's connection was ended.
+    ConnectionKicked,
 }
 
 /// One event. Make it with [`Event::new`] and set the fields that it is about.
@@ -137,6 +139,7 @@ impl AuditEvent for Event {
             What::ConsumerUpdated => "consumer-updated",
             What::ConsumerDeleted => "consumer-deleted",
             What::ObjectDeleted => "object-deleted",
+            What::ConnectionKicked => "connection-kicked",
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config, Connections, audit,
-    console::{self, Console, Servers, Told},
+    console::{self, Console, Journal, Servers, Told},
     feed::{Accounts, FeedConfig, Feeds, Policy},
     login::{BadOrigin, DevLogin, Login, LoginConfig, NotLoopback, Origin, Users},
 };
@@ -103,12 +103,15 @@ pub async fn run(
     tasks.spawn(beat(config.clone(), shutdown.clone()));
     let sweeping = (login.clone(), shutdown.clone());
     tasks.spawn(async move { sweeping.0.run(sweeping.1).await });
+    let journal = Journal::new();
+    tasks.spawn(journal.clone().run(accounts.clone(), servers.clone(), shutdown.clone()));
     let console = Console {
         node,
         development: is_development,
         heartbeat: config.node.health.heartbeat.0,
         accounts,
         servers,
+        journal,
         feeds: feeds.clone(),
         audit,
         told: Told::default(),

@@ -16,7 +16,12 @@ pub(super) fn router() -> Router {
         .route("/assets/console.js", get(async || asset(SCRIPT, include_str!("assets/console.js"))))
         .route(
             "/assets/console.css",
-            get(async || asset("text/css; charset=utf-8", include_str!("assets/console.css"))),
+            get(async || {
+                asset(
+                    "text/css; charset=utf-8",
+                    concat!(include_str!("assets/console.css"), include_str!("assets/servers.css")),
+                )
+            }),
         )
 }
 

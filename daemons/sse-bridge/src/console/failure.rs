@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use maud::{Markup, html};
 use schemas::ApiError;
 
-use super::{guard::Refused, jetstream::NatsError};
+use super::{guard::Refused, jetstream::NatsError, servers::AskError};
 use crate::Role;
 
 /// A page that is not what was asked for.
@@ -39,6 +39,9 @@ pub(super) enum Failure {
     /// NATS did not do it.
     #[error(transparent)]
     Nats(#[from] NatsError),
+    /// A server was asked in vain.
+    #[error(transparent)]
+    Server(#[from] AskError),
 }
 
 impl Failure {
@@ -64,6 +67,11 @@ impl Failure {
                 NatsError::Silent { .. } => StatusCode::GATEWAY_TIMEOUT,
                 NatsError::Answer { .. } => StatusCode::BAD_GATEWAY,
             },
+            Self::Server(AskError::Unknown(_)) => StatusCode::NOT_FOUND,
+            Self::Server(AskError::Refused { .. }) => StatusCode::CONFLICT,
+            Self::Server(_) if !writes => StatusCode::OK,
+            Self::Server(AskError::Silent { .. } | AskError::Away) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Server(_) => StatusCode::BAD_GATEWAY,
         }
     }
 

@@ -13,8 +13,10 @@ mod api;
 mod assets;
 mod buckets;
 mod command;
+mod connections;
 mod datastar;
 mod download;
+mod events;
 mod failure;
 mod figures;
 #[allow(dead_code, reason = "for the pages that follow")]
@@ -23,6 +25,7 @@ mod form;
 mod guard;
 #[allow(dead_code, reason = "for the pages that follow")]
 mod jetstream;
+mod journal;
 mod kv;
 mod link;
 mod live;
@@ -55,6 +58,7 @@ use crate::{
 };
 use failure::Failure;
 use jetstream::Account;
+pub(crate) use journal::Journal;
 pub(crate) use servers::Servers;
 pub(crate) use told::Told;
 
@@ -80,6 +84,7 @@ pub(crate) struct Console {
     pub(crate) heartbeat: Duration,
     pub(crate) accounts: Accounts,
     pub(crate) servers: Servers,
+    pub(crate) journal: Journal,
     pub(crate) feeds: Feeds,
     pub(crate) audit: Audit,
     pub(crate) told: Told,
@@ -111,6 +116,8 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .merge(api::router())
         .merge(kv::router())
         .merge(streams::router())
+        .merge(connections::router())
+        .merge(events::router())
         .with_state(console.clone())
         .merge(feed::router(console.feeds));
     login

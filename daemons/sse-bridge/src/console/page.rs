@@ -6,7 +6,13 @@ use super::{Console, figures};
 use crate::Caller;
 
 /// The pages, in the order of the navigation.
-const PAGES: [(&str, &str); 3] = [("/", "Overview"), ("/streams", "Streams"), ("/kv", "Keys and values")];
+const PAGES: &[(&str, &str)] = &[
+    ("/", "Overview"),
+    ("/streams", "Streams"),
+    ("/kv", "Keys and values"),
+    ("/connections", "Connections"),
+    ("/events", "Events"),
+];
 
 /// Whether a page goes on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +58,7 @@ pub(super) fn page(
                     p.brand { img src="/assets/leaf.svg" alt="" width="24" height="24"; "leafbox" }
                     nav aria-label="Pages" {
                         ul {
-                            @for (at, name) in PAGES {
+                            @for (at, name) in PAGES.iter().copied() {
                                 li { a href=(at) aria-current=[is_at(at, path).then_some("page")] { (name) } }
                             }
                         }

@@ -30,7 +30,7 @@ impl Frame {
     }
 
     /// The `id` of what follows: it comes first.
-    pub(super) fn id(&mut self, id: &impl fmt::Display) {
+    pub(crate) fn id(&mut self, id: &impl fmt::Display) {
         let _ = writeln!(self.text, "id: {id}");
         self.id = self.text.len();
     }
@@ -80,7 +80,7 @@ impl Frame {
     }
 
     /// What was written, as bytes for one client.
-    pub(super) fn bytes(self) -> Bytes {
+    pub(crate) fn bytes(self) -> Bytes {
         self.text.freeze()
     }
 }

@@ -39,6 +39,7 @@ mod message;
 mod metrics;
 mod origin;
 mod out;
+mod own;
 mod policy;
 mod position;
 mod pump;

@@ -108,15 +108,7 @@ impl Feeds {
             Some(slot) => Body::from_stream(compressed(events, slot).map(whole)),
             None => Body::from_stream(events.map(whole)),
         });
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // nginx and those who learnt from it hold back what they are sent otherwise.
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        if brotli {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
-        }
+        of_events(response.headers_mut(), brotli);
         Ok(response)
     }
 
@@ -216,5 +208,17 @@ impl Feeds {
             metrics: self.0.metrics.clone(),
         };
         Ok(Cursor::in_stream(index, share, locate, from))
+    }
+}
+
+/// What an answer that is a stream of events says of itself.
+pub(super) fn of_events(headers: &mut HeaderMap, brotli: bool) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx and those who learnt from it hold back what they are sent otherwise.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if brotli {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
 }

@@ -132,7 +132,10 @@ impl IntoResponse for Failure {
                 AskError::NoSystem => (StatusCode::SERVICE_UNAVAILABLE, "no_system_account"),
                 AskError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_server"),
                 AskError::Away | AskError::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, "silent"),
-                AskError::Request { .. } | AskError::Ping(_) => (StatusCode::BAD_GATEWAY, "failed"),
+                AskError::Request { .. }
+                | AskError::Ping(_)
+                | AskError::Reply { .. }
+                | AskError::Refused { .. } => (StatusCode::BAD_GATEWAY, "failed"),
             },
         };
         let body = Json(json!({ "error": { "code": code, "message": self.to_string() } }));

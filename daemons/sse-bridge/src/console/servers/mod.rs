@@ -8,21 +8,29 @@
 
 mod directory;
 mod endpoint;
+mod names;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, RequestErrorKind};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::timeout};
 
 use directory::Directory;
 pub(super) use directory::Heard;
 pub(super) use endpoint::{Endpoint, Takes};
+use names::Names;
+use wire::Reply;
+pub(super) use wire::{ConnInfo, Connz, Count, Statsz, millis};
 
 /// How long a server may take to answer what is read.
 const READING: Duration = Duration::from_secs(2);
+/// How long a server may take to do something.
+const WRITING: Duration = Duration::from_secs(5);
 /// Servers that are asked at once.
 const AT_ONCE: usize = 64;
 
@@ -31,6 +39,7 @@ const AT_ONCE: usize = 64;
 pub(crate) struct Servers {
     sys: Option<Client>,
     directory: Arc<Mutex<Directory>>,
+    names: Names,
 }
 
 /// A server was asked in vain.
@@ -76,17 +85,38 @@ pub(super) enum AskError {
     /// It could not be found out which servers there are.
     #[error("the servers could not be asked who they are: {0}")]
     Ping(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What it said is not what was asked for.
+    #[error("{server} answered {what} with something else: {source}; `/api/` has it as it is")]
+    Reply {
+        /// Its name or id.
+        server: String,
+        /// What it was asked for.
+        what: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// nats-server said no, in these words.
+    #[error("{server} says: {description} ({code})")]
+    Refused {
+        /// Its name or id.
+        server: String,
+        /// As NATS counts.
+        code: u64,
+        /// NATS's words.
+        description: String,
+    },
 }
 
 /// What one server said, or why nothing.
-pub(super) struct Said {
+pub(super) struct Said<T> {
     pub(super) server: Heard,
-    pub(super) said: Result<Bytes, AskError>,
+    pub(super) said: Result<T, AskError>,
 }
 
 impl Servers {
     pub(crate) fn new(sys: Option<Client>) -> Self {
-        Self { sys, directory: Arc::default() }
+        Self { sys, directory: Arc::default(), names: Names::default() }
     }
 
     /// The id of the server that this console is connected to.
@@ -122,7 +152,11 @@ impl Servers {
     }
 
     /// The same from all servers, each by itself.
-    pub(super) async fn ask_all(&self, endpoint: Endpoint, options: &Value) -> Result<Vec<Said>, AskError> {
+    pub(super) async fn ask_all(
+        &self,
+        endpoint: Endpoint,
+        options: &Value,
+    ) -> Result<Vec<Said<Bytes>>, AskError> {
         let asking = self.heard().await?.into_iter().map(|server| async move {
             let mut said = self.ask(&server.id, endpoint, options).await;
             // The name tells a reader more than the id.
@@ -134,6 +168,42 @@ impl Servers {
             Said { said, server }
         });
         Ok(stream::iter(asking).buffered(AT_ONCE).collect().await)
+    }
+
+    /// What all servers say, read.
+    pub(super) async fn read_all<T: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        options: &Value,
+    ) -> Result<Vec<Said<T>>, AskError> {
+        let said = self.ask_all(endpoint, options).await?;
+        let read = |Said { server, said }: Said<Bytes>| {
+            let said = said.and_then(|bytes| read(&server.name, endpoint.token(), &bytes));
+            Said { server, said }
+        };
+        Ok(said.into_iter().map(read).collect())
+    }
+
+    /// What one server says, read.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        id: &str,
+        endpoint: Endpoint,
+        options: &Value,
+    ) -> Result<T, AskError> {
+        let bytes = self.ask(id, endpoint, options).await?;
+        read(id, endpoint.token(), &bytes)
+    }
+
+    /// Ends a client's connection.
+    pub(super) async fn kick(&self, id: &str, cid: u64) -> Result<(), AskError> {
+        let bytes = self.request(id, "KICK", &serde_json::json!({ "cid": cid }), WRITING).await?;
+        let reply: Reply<Value> = serde_json::from_slice(&bytes).map_err(|source| AskError::Reply {
+            server: id.to_owned(),
+            what: "KICK".to_owned(),
+            source,
+        })?;
+        reply.refused(id).map_or(Ok(()), Err)
     }
 
     async fn request(&self, id: &str, what: &str, body: &Value, within: Duration) -> Result<Bytes, AskError> {
@@ -157,4 +227,20 @@ impl Servers {
     fn client(&self) -> Result<&Client, AskError> {
         self.sys.as_ref().ok_or(AskError::NoSystem)
     }
+}
+
+fn read<T: DeserializeOwned>(server: &str, what: &str, bytes: &[u8]) -> Result<T, AskError> {
+    let reply: Reply<T> = serde_json::from_slice(bytes).map_err(|source| AskError::Reply {
+        server: server.to_owned(),
+        what: what.to_owned(),
+        source,
+    })?;
+    if let Some(refused) = reply.refused(server) {
+        return Err(refused);
+    }
+    reply.content().ok_or_else(|| AskError::Reply {
+        server: server.to_owned(),
+        what: what.to_owned(),
+        source: serde::de::Error::missing_field("data"),
+    })
 }

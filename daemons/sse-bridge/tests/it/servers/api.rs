@@ -78,7 +78,7 @@ async fn a_server_that_is_gone_is_a_504_and_named_among_all() {
         |answer: &super::fleet::Answer| answer.json()["replies"].as_array().is_some_and(|all| all.len() == 2);
     console.eventually("both are heard", "/api/idz?server=all", Some(&viewer), both).await;
     // Stopped and not killed: the link stays, as over an uplink that was cut without a word.
-    let pid = nix::unistd::Pid::from_raw(hub.server.pid().try_into().unwrap());
+    let pid = nix::unistd::Pid::from_raw(hub.server().pid().try_into().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
     let gone = console.get("/api/varz?server=hub-1", Some(&viewer)).await;
     let all = console.get("/api/varz?server=all", Some(&viewer)).await;
@@ -87,7 +87,7 @@ async fn a_server_that_is_gone_is_a_504_and_named_among_all() {
     let all = all.json();
     assert_eq!(all["replies"][0]["server"]["name"], "shop-1");
     assert_eq!(all["errors"][0]["server"], "hub-1", "{all}");
-    hub.server.kill().await;
+    hub.kill().await;
     console.stop().await;
 }
 

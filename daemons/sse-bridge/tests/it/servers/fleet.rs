@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sse_bridge::{Config, Connections, Role};
 use supervisor::{
     NatsServer,
-    testing::{start_in, store_in},
+    testing::{listen_at, start_in, store_in},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -33,14 +33,16 @@ pub(crate) struct Fleet {
 /// A node's nats-server.
 pub(crate) struct Node {
     name: &'static str,
-    pub(crate) server: NatsServer,
+    more: String,
+    folder: std::path::PathBuf,
+    server: Option<NatsServer>,
 }
 
 impl Fleet {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hub = Node::start(&folder, "hub-1", "leafnodes { listen: \"127.0.0.1:-1\" }").await;
-        let at = hub.server.addresses().leaf.unwrap();
+        let at = hub.server().addresses().leaf.unwrap();
         let remote = |user: &str, account: &str| {
             format!("{{ url: \"nats-leaf://{user}:{user}@{at}\", account: {account} }}")
         };
@@ -54,17 +56,25 @@ impl Fleet {
 impl Node {
     pub(crate) async fn start(folder: &TempDir, name: &'static str, more: &str) -> Self {
         let folder = folder.path().join(name);
-        let text = format!(
-            "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nserver_name: {name}\n\
-             jetstream {{ store_dir: \"{}\", domain: {name} }}\n\
-             accounts {{\n LEAFBOX {{ jetstream: enabled, users: [ {{ user: leafbox, password: leafbox }} ] }}\n \
-             SHOP {{ jetstream: enabled, users: [ {{ user: shop, password: shop }} ] }}\n \
-             SYS {{ users: [ {{ user: sys, password: sys }} ] }}\n}}\nsystem_account: SYS\n{more}\n",
-            store_in(&folder).display()
-        );
-        let node = Self { name, server: start_in(&folder, &text).await };
+        let server = start_in(&folder, &configuration(name, &folder, None, more)).await;
+        let node = Self { name, more: more.to_owned(), folder, server: Some(server) };
         make_stores(&node.client("leafbox").await).await;
         node
+    }
+
+    pub(crate) fn server(&self) -> &NatsServer {
+        self.server.as_ref().unwrap()
+    }
+
+    pub(crate) async fn kill(&mut self) {
+        // Its lock goes with the value.
+        self.server.take().unwrap().kill().await;
+    }
+
+    /// Starts it again at the same address.
+    pub(crate) async fn run_again(&mut self, at: SocketAddr) {
+        let text = configuration(self.name, &self.folder, Some(at), &self.more);
+        self.server = Some(start_in(&self.folder, &text).await);
     }
 
     /// A connection as a user, which is named as its account.
@@ -74,8 +84,14 @@ impl Node {
 
     pub(crate) async fn client_named(&self, user: &str, name: &str) -> Client {
         let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), user.to_owned());
-        let url = format!("nats://{}", self.server.addresses().client.unwrap());
-        let client = options.name(name).max_reconnects(0).connect(url).await.unwrap();
+        let url = format!("nats://{}", self.server().addresses().client.unwrap());
+        let client = options
+            .name(name)
+            .max_reconnects(None)
+            .reconnect_delay_callback(|_| Duration::from_millis(50))
+            .connect(url)
+            .await
+            .unwrap();
         client.flush().await.unwrap();
         client
     }
@@ -103,6 +119,18 @@ impl Node {
         console.eventually("it knows its users", "/healthz", None, |answer| answer.status == 200).await;
         console
     }
+}
+
+fn configuration(name: &str, folder: &std::path::Path, at: Option<SocketAddr>, more: &str) -> String {
+    format!(
+        "listen: \"{}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: {name}\n\
+         jetstream {{ store_dir: \"{}\", domain: {name} }}\n\
+         accounts {{\n LEAFBOX {{ jetstream: enabled, users: [ {{ user: leafbox, password: leafbox }} ] }}\n \
+         SHOP {{ jetstream: enabled, users: [ {{ user: shop, password: shop }} ] }}\n \
+         SYS {{ users: [ {{ user: sys, password: sys }} ] }}\n}}\nsystem_account: SYS\n{more}\n",
+        listen_at(at),
+        store_in(folder).display()
+    )
 }
 
 /// The console of a node, asked over HTTP.
