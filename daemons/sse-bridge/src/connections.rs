@@ -35,8 +35,13 @@ impl ConnectPlan {
     /// When those of `LEAFBOX` are missing, or others can read any of them.
     pub fn of(config: &Config, by: impl Fn(PathBuf) -> ConnectOptions) -> Result<Self, CredentialError> {
         let creds = |account: &str| config.credentials.path(&format!("console-{account}.creds"));
+        // By their names, those of the accounts can be told apart in the log and in CONNZ.
+        let by = |account: &str, creds| {
+            let options = by(creds);
+            ConnectOptions { name: format!("{} {account}", options.name), ..options }
+        };
         let where_there = |account: &str, what: &str| match creds(account) {
-            Ok(creds) => Ok(Some(by(creds))),
+            Ok(creds) => Ok(Some(by(account, creds))),
             Err(error @ CredentialError::Missing { .. }) => {
                 tracing::warn!("the console shows nothing of {what}: {error}");
                 Ok(None)
@@ -49,7 +54,7 @@ impl ConnectPlan {
                 declared.insert(account.to_owned(), options);
             }
         }
-        let leafbox = by(creds(LEAFBOX_ACCOUNT)?);
+        let leafbox = by(LEAFBOX_ACCOUNT, creds(LEAFBOX_ACCOUNT)?);
         Ok(Self { leafbox, sys: where_there(SYSTEM_ACCOUNT, "the servers")?, declared })
     }
 
