@@ -15,6 +15,7 @@ mod buckets;
 mod command;
 mod connections;
 mod datastar;
+mod definition;
 mod download;
 mod events;
 mod failure;

@@ -51,6 +51,9 @@ fn page(visit: &Visit, place: &Place, name: &str, info: &Value) -> Markup {
             div { dt { "Delivered last" } dd { (moment(text(&info["delivered"]["last_active"]))) } }
             div { dt { "Acknowledged last" } dd { (moment(text(&info["ack_floor"]["last_active"]))) } }
         }
+        @if visit.may(Role::Admin) && place.stream.writable().is_ok() {
+            p.actions { a.button.quiet href=(place.path(&["consumers", name, "edit"])) { "Edit" } }
+        }
         h2 { "As NATS says it" }
         details open {
             summary { "Configuration" }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{declared_badge, number, text};
 use crate::{
+    Role,
     console::{
         command::command,
         figures::{bytes, moment},
@@ -48,10 +49,10 @@ pub(super) async fn show(visit: Visit, Query(asked): Query<Asked>) -> Response {
         (account, listed)
     }))
     .await;
-    visit.page("Streams", &page(&asked, &answered))
+    visit.page("Streams", &page(&visit, &asked, &answered))
 }
 
-fn page(asked: &Asked, answered: &[Answered]) -> Markup {
+fn page(visit: &Visit, asked: &Asked, answered: &[Answered]) -> Markup {
     let mut streams: Vec<(&str, &Value)> = Vec::new();
     for (account, listed) in answered {
         let items = listed.iter().flat_map(|listed| &listed.items);
@@ -72,6 +73,7 @@ fn page(asked: &Asked, answered: &[Answered]) -> Markup {
         form.actions method="get" action="/streams" {
             label { "Name has" input type="search" name="name" value=(asked.name); }
             button type="submit" { "Filter" }
+            @if visit.may(Role::Admin) { a.button.quiet href="/streams/new" { "New stream" } }
         }
         @if shown.is_empty() {
             p { "There is no stream" @if !asked.name.is_empty() { " whose name has “" (asked.name) "”" } "." }

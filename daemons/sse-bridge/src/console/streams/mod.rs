@@ -2,6 +2,8 @@
 
 mod consumer;
 mod destroy;
+mod edit;
+mod edit_consumer;
 mod list;
 mod message;
 mod messages;
@@ -29,7 +31,10 @@ pub(super) fn router() -> Router<Console> {
     let of = |rest: &str| format!("{stream}{rest}");
     Router::new()
         .route("/streams", get(list::show))
+        .route("/streams/new", get(edit::new).post(edit::create))
         .route(stream, get(show::show))
+        .route(&of("/edit"), get(edit::edit).post(edit::update))
+        .route(&of("/new-consumer"), get(edit_consumer::new).post(edit_consumer::create))
         .route(&of("/purge"), post(destroy::purge))
         .route(&of("/delete"), post(destroy::delete))
         .route(&of("/messages"), get(messages::show))
@@ -37,6 +42,7 @@ pub(super) fn router() -> Router<Console> {
         .route(&of("/messages/{sequence}/raw"), get(message::raw))
         .route(&of("/messages/{sequence}/delete"), post(destroy::delete_message))
         .route(&of("/consumers/{consumer}"), get(consumer::show))
+        .route(&of("/consumers/{consumer}/edit"), get(edit_consumer::edit).post(edit_consumer::update))
         .route(&of("/consumers/{consumer}/delete"), post(destroy::delete_consumer))
 }
 

@@ -53,6 +53,10 @@ fn page(visit: &Visit, place: &Place, info: &Value, consumers: &Result<Listed, N
         }
         p.actions {
             a.button href=(place.path(&["messages"])) { "Browse messages" }
+            @if visit.may(Role::Admin) && place.stream.writable().is_ok() {
+                a.button.quiet href=(place.path(&["edit"])) { "Edit" }
+                a.button.quiet href=(place.path(&["new-consumer"])) { "New consumer" }
+            }
         }
         h2 #consumers { "Consumers" }
         (consumers_table(place, consumers))

@@ -1,6 +1,7 @@
 //! The pages of streams and buckets, as a browser asks for them, on a node with the accounts LEAFBOX
 //! and SHOP.
 
+mod edit;
 mod kv;
 mod streams;
 
