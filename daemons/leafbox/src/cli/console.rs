@@ -11,9 +11,9 @@ use sse_bridge::{Role, login::UserName};
 /// in it within a second.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Console {
-    /// Make a link with which somebody gets a passkey: the first admin, one more user, or who lost theirs
+    /// Print a link by which somebody gets a passkey: the first admin, a new user, or one who lost theirs
     ///
-    /// The link is good once and for 15 minutes. It alone is printed to stdout.
+    /// The link is good once, and for 15 minutes. It alone goes to stdout.
     Enroll(EnrollUser),
     /// List the users: role, passkeys, sessions
     Users {
@@ -21,16 +21,16 @@ pub enum Console {
         #[arg(long)]
         json: bool,
     },
-    /// Give a user another role: what they have open ends, and begins again with it
+    /// Give a user another role; pages that they have open begin anew with it
     Role {
         /// The user
         user: UserName,
         /// `viewer`, `operator` or `admin`
         role: Role,
     },
-    /// Remove a user with all passkeys, or end sessions; whoever is out learns it within a second
+    /// Remove a user with all passkeys, or end sessions; either acts within a second
     Revoke(RevokeUser),
-    /// Make a certificate for the console, and the authority that devices trust it by
+    /// Make a certificate for the console, and an authority by which devices trust it
     ///
     /// It is for the name in `console.origin` of node.toml. Run again it changes nothing, unless the
     /// certificate ends within 30 days, when it makes a new one that devices trust already.
@@ -53,7 +53,8 @@ pub struct EnrollUser {
     /// What the user may do: `viewer`, `operator`, or `admin`, as when left out
     #[arg(long, value_name = "ROLE", requires = "user")]
     pub role: Option<Role>,
-    /// For a user who is there and lost all passkeys, or an admin where there is one already
+    /// Give a user who lost their passkeys a new one; without --user it is for `admin`, who is made
+    /// if need be
     #[arg(long)]
     pub recover: bool,
 }
@@ -62,13 +63,13 @@ pub struct EnrollUser {
 #[derive(Clone, Debug, Args)]
 #[command(group = clap::ArgGroup::new("whom").required(true).multiple(false))]
 pub struct RevokeUser {
-    /// The user
+    /// The user to remove
     #[arg(value_name = "NAME", group = "whom")]
     pub user: Option<UserName>,
     /// End this session alone, as `leafbox console users --json` shows it
     #[arg(long, value_name = "ID", group = "whom")]
     pub session: Option<String>,
-    /// End the user's sessions, and leave the user and the passkeys
+    /// End the user's sessions alone: the passkeys stay good
     #[arg(long, conflicts_with = "session")]
     pub sessions: bool,
 }

@@ -69,7 +69,9 @@ async fn the_first_admin_comes_in_by_a_link_and_rules_over_others() {
     assert!(none.contains("no user yet") && none.contains("`leafbox console enroll`"), "{none}");
 
     let said = place.run(&["console", "enroll"]);
-    for words in ["within 15 minutes", "admin `admin`", "good once", "ssh -L", "`console.origin`"] {
+    for words in
+        ["within 15 minutes", "`admin` with the role admin", "good once", "ssh -L", "`console.origin`"]
+    {
         assert!(said.stderr.contains(words), "`{words}` in:\n{}", said.stderr);
     }
     let older = said.expect(0).trim_end().split_once("#enroll=").unwrap().1.to_owned();

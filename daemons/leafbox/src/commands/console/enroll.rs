@@ -34,11 +34,11 @@ pub(super) async fn run(session: &Session, arguments: &cli::EnrollUser) -> Resul
     say!("{}/login/#enroll={}", origin.as_str(), secret.reveal());
     eprintln!();
     eprintln!(
-        "Who opens this link within {} minutes gets a passkey, and is {} `{}` from then on. It is good once, and \
-         until the same command makes another.",
+        "Who opens this link within {} minutes makes a passkey, and comes in as `{}` with the role {} from then \
+         on. It is good once, and until the same command makes another.",
         ENROLMENT_LIFE.as_secs() / 60,
-        record.role,
-        record.user
+        record.user,
+        record.role
     );
     if origin.is_localhost() {
         let port = origin.url().port_or_known_default().unwrap_or(80);
