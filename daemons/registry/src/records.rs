@@ -38,11 +38,9 @@
 //!   revision, and purges its chunks only if no blob record names them: of a claimed upload, after
 //!   all writes before that deletion are known.
 
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
+pub use runtime::clock::{Seconds, now};
 use serde::{Deserialize, Serialize};
 use settings::builtin::{REGISTRY_BLOBS, REGISTRY_RECORDS, REGISTRY_TAGS};
 
@@ -57,14 +55,6 @@ pub const RECORDS_BUCKET: &str = REGISTRY_RECORDS;
 /// The bucket of tags, with the last 64 changes of each: whoever watches it sees every change, and
 /// can replay them.
 pub const TAGS_BUCKET: &str = REGISTRY_TAGS;
-
-/// Seconds since 1970, by the clock of the node that wrote it.
-pub type Seconds = u64;
-
-/// What this node's clock says.
-pub fn now() -> Seconds {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 /// A blob: where its bytes are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod audit;
 pub mod backoff;
+pub mod clock;
 pub mod confine;
 pub mod connect;
 pub mod credentials;

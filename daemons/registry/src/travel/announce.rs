@@ -16,13 +16,13 @@ use tokio::time::{Instant, timeout};
 use super::{
     Core,
     error::TravelError,
-    peer::{Peer, now},
+    peer::Peer,
     protocol::{self, Gathered, MOST_REFERRERS, VERSION},
 };
 use crate::{
     Bucket, Digest, Repository, Tag,
     index::Versioned,
-    records::{AnnounceRecord, Origin, Seconds},
+    records::{AnnounceRecord, Origin, Seconds, now},
 };
 
 /// How often the hub is asked how far it is.

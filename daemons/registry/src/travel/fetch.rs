@@ -21,12 +21,11 @@ use super::{
     error::TravelError,
     flight::Opened,
     landing::{Landing, Place},
-    peer::now,
     source::{Bytestream, Source},
 };
 use crate::{
     Digest, Repository, UploadId,
-    records::{Seconds, UploadRecord},
+    records::{Seconds, UploadRecord, now},
 };
 
 /// How long a blob that a client asked for is tried for after the last one asked.

@@ -12,13 +12,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     Core,
     error::TravelError,
-    peer::now,
     source::{Bytestream, Source},
 };
 use crate::{
     Bucket, Digest, Repository, UploadId,
     index::Versioned,
-    records::{Seconds, Travels, UploadRecord},
+    records::{Seconds, Travels, UploadRecord, now},
     storage::StorageError,
 };
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use async_nats::{Client, Message, StatusCode, Subscriber, connection::State};
@@ -23,7 +23,10 @@ use super::{
         VERSION, hub_subject, leaf_subject,
     },
 };
-use crate::{Digest, Reference, Repository, records::Seconds};
+use crate::{
+    Digest, Reference, Repository,
+    records::{Seconds, now},
+};
 
 /// Bytes of blobs that are asked for and have not arrived, of all fetches of this daemon: what a link
 /// holds back for a slow reader is limited, and so is memory here.
@@ -76,11 +79,6 @@ impl Contact {
 /// Where an answer is to come: nobody guesses it. Those of async-nats count up from one that was heard.
 pub(crate) fn inbox() -> String {
     format!("_INBOX.{:032x}", rand::random::<u128>())
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> Seconds {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// A manifest as some source has it.

@@ -13,24 +13,16 @@
 //! session and a passkey name the user's id beside the name: they are not those of a later user of
 //! the same name.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+pub use runtime::clock::{Seconds, now};
 use serde::{Deserialize, Serialize};
+use settings::builtin::CONSOLE_USERS;
 use webauthn_rs::prelude::{Passkey, Uuid};
 
 use super::{name::UserName, secret::SecretHash};
 use crate::{Role, SessionId};
 
 /// The bucket, in the account `LEAFBOX`.
-pub const BUCKET: &str = "leafbox_users";
-
-/// Seconds since 1970.
-pub type Seconds = u64;
-
-/// The time, by this node's clock.
-pub fn now() -> Seconds {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
+pub const BUCKET: &str = CONSOLE_USERS;
 
 /// A user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
