@@ -1,15 +1,11 @@
 //! What the registry tells of in the audit stream, at `leafbox.audit.<node>.registry.<what>`.
 
-use std::net::IpAddr;
+pub use runtime::audit::channel;
 
-use async_nats::Client;
-use runtime::audit::AuditEvent;
+use runtime::audit;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Digest, Repository,
-    records::{Seconds, now},
-};
+use crate::{Digest, Repository};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,31 +25,9 @@ pub enum What {
     Mounted,
 }
 
-impl What {
-    fn token(self) -> &'static str {
-        match self {
-            Self::TokenMinted => "token-minted",
-            Self::TokenRevoked => "token-revoked",
-            Self::LoginFailed => "login-failed",
-            Self::Pushed => "pushed",
-            Self::Deleted => "deleted",
-            Self::Mounted => "mounted",
-        }
-    }
-}
-
-/// One event. Make it with [`Event::new`] and set the fields that it is about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Event {
-    /// What happened.
-    pub what: What,
-    /// When, by this node's clock.
-    pub at: Seconds,
-    /// The name of a token, `anonymous`, or `command`; of a failed login, the name that was given.
-    pub who: String,
-    /// The client's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<IpAddr>,
+/// What an event of the registry is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
     /// The repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<Repository>,
@@ -63,40 +37,19 @@ pub struct Event {
     /// The content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// More in words: the token that was minted, why a login failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
 }
 
-impl Event {
-    /// An event of now.
-    pub fn new(what: What, who: impl Into<String>) -> Self {
-        Self {
-            what,
-            at: now(),
-            who: who.into(),
-            peer: None,
-            repository: None,
-            reference: None,
-            digest: None,
-            detail: None,
-        }
-    }
+impl audit::What for What {
+    const DAEMON: &'static str = "registry";
+    type About = About;
 }
 
-impl AuditEvent for Event {
-    fn what(&self) -> &'static str {
-        self.what.token()
-    }
-}
+/// An event of the registry. Who did it is the name of a token, `anonymous`, or `command`; in a failed
+/// login, the name that was given.
+pub type Event = audit::Event<What>;
 
 /// Takes events of the registry.
-pub type Audit = runtime::audit::Audit<Event>;
+pub type Audit = audit::Audit<What>;
 
 /// Publishes what an [`Audit`] takes.
-pub type Publisher = runtime::audit::Publisher<Event>;
-
-/// A queue of audit events of this node, and what publishes them with a client of `LEAFBOX`.
-pub fn channel(client: &Client, node: &str) -> (Audit, Publisher) {
-    runtime::audit::channel(client, node, "registry")
-}
+pub type Publisher = audit::Publisher<What>;

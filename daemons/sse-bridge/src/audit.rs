@@ -1,9 +1,8 @@
 //! What the console tells of in the audit stream, at `leafbox.audit.<node>.console.<what>`.
 
-use std::net::IpAddr;
+pub use runtime::audit::channel;
 
-use async_nats::Client;
-use runtime::audit::AuditEvent;
+use runtime::audit;
 use serde::{Deserialize, Serialize};
 
 use crate::Role;
@@ -68,18 +67,9 @@ pub enum What {
     ConnectionKicked,
 }
 
-/// One event. Make it with [`Event::new`] and set the fields that it is about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Event {
-    /// What happened.
-    pub what: What,
-    /// When, by this node's clock: seconds since 1970.
-    pub at: u64,
-    /// The user who did it, `command`, or what failed to become a user.
-    pub who: String,
-    /// The client's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<IpAddr>,
+/// What an event of the console is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
     /// The user that it was done to, where that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -89,85 +79,18 @@ pub struct Event {
     /// The public name of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// More in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
 }
 
-impl Event {
-    /// An event of now.
-    pub fn new(what: What, who: impl Into<String>) -> Self {
-        Self {
-            what,
-            at: crate::login::now(),
-            who: who.into(),
-            peer: None,
-            user: None,
-            role: None,
-            session: None,
-            detail: None,
-        }
-    }
+impl audit::What for What {
+    const DAEMON: &'static str = "console";
+    type About = About;
 }
 
-impl AuditEvent for Event {
-    fn what(&self) -> &'static str {
-        match self.what {
-            What::EnrolmentMade => "enrolment-made",
-            What::Enrolled => "enrolled",
-            What::Recovered => "recovered",
-            What::LoginFailed => "login-failed",
-            What::LoggedIn => "logged-in",
-            What::LoggedOut => "logged-out",
-            What::Reauthenticated => "reauthenticated",
-            What::SessionRevoked => "session-revoked",
-            What::PasskeyAdded => "passkey-added",
-            What::PasskeyRenamed => "passkey-renamed",
-            What::PasskeyRemoved => "passkey-removed",
-            What::RoleChanged => "role-changed",
-            What::UserRemoved => "user-removed",
-            What::MessagePublished => "message-published",
-            What::KeyWritten => "key-written",
-            What::KeyDeleted => "key-deleted",
-            What::KeyPurged => "key-purged",
-            What::StreamCreated => "stream-created",
-            What::StreamUpdated => "stream-updated",
-            What::StreamPurged => "stream-purged",
-            What::MessageDeleted => "message-deleted",
-            What::StreamDeleted => "stream-deleted",
-            What::ConsumerCreated => "consumer-created",
-            What::ConsumerUpdated => "consumer-updated",
-            What::ConsumerDeleted => "consumer-deleted",
-            What::ObjectDeleted => "object-deleted",
-            What::ConnectionKicked => "connection-kicked",
-        }
-    }
-}
+/// An event of the console. Who did it is a user, `command`, or what failed to become a user.
+pub type Event = audit::Event<What>;
 
 /// Takes events of the console.
-pub type Audit = runtime::audit::Audit<Event>;
+pub type Audit = audit::Audit<What>;
 
 /// Publishes what an [`Audit`] takes.
-pub type Publisher = runtime::audit::Publisher<Event>;
-
-/// A queue of audit events of this node, and what publishes them with a client of `LEAFBOX`.
-pub fn channel(client: &Client, node: &str) -> (Audit, Publisher) {
-    runtime::audit::channel(client, node, "console")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn the_subject_says_what_the_event_says() {
-        for what in
-            [What::EnrolmentMade, What::LoginFailed, What::LoggedIn, What::UserRemoved, What::KeyWritten]
-        {
-            let event = Event::new(what, "ada");
-            assert_eq!(serde_json::to_value(&event).unwrap()["what"], event.what());
-        }
-    }
-}
+pub type Publisher = audit::Publisher<What>;

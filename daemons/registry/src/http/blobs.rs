@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Digest, Repository,
     access::Action,
-    audit::{Event, What},
+    audit::{About, Event, What},
     metrics::Metrics,
     parse::{Wanted, wanted},
 };
@@ -87,8 +87,7 @@ pub(crate) async fn delete(
         return Err(unknown(digest, None));
     }
     parts.audit.record(Event {
-        repository: Some(repository.clone()),
-        digest: Some(digest),
+        about: About { repository: Some(repository.clone()), digest: Some(digest), ..About::default() },
         ..asked.event(What::Deleted)
     });
     Ok(Answer::of(StatusCode::ACCEPTED).done())

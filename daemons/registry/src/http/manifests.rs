@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Reference, Repository, Tag,
     access::Action,
-    audit::{Event, What},
+    audit::{About, Event, What},
     metrics::Metrics,
     records::Origin,
     storage::{LARGEST_MANIFEST, ManifestInfo, PutManifest},
@@ -141,9 +141,11 @@ pub(crate) async fn write(
         .await?;
     parts.travel.pushed();
     parts.audit.record(Event {
-        repository: Some(repository.clone()),
-        reference: Some(named),
-        digest: Some(stored.digest.clone()),
+        about: About {
+            repository: Some(repository.clone()),
+            reference: Some(named),
+            digest: Some(stored.digest.clone()),
+        },
         ..asked.event(What::Pushed)
     });
     let answer = Answer::of(StatusCode::CREATED)
@@ -180,8 +182,11 @@ pub(crate) async fn delete(
         Reference::Digest(digest) => parts.storage.delete_manifest(repository, digest, by).await?,
     }
     parts.audit.record(Event {
-        repository: Some(repository.clone()),
-        reference: Some(reference.to_string()),
+        about: About {
+            repository: Some(repository.clone()),
+            reference: Some(reference.to_string()),
+            digest: None,
+        },
         ..asked.event(What::Deleted)
     });
     Ok(Answer::of(StatusCode::ACCEPTED).done())

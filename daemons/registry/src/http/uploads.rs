@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Algorithm, Digest, Repository, UploadId,
     access::Action,
-    audit::{Event, What},
+    audit::{About, Event, What},
     chunks::LARGEST_CHUNK,
     parse::ContentRange,
     storage::StorageError,
@@ -90,8 +90,11 @@ async fn mount(
     for source in sources.iter().filter(|source| asked.caller.sees(source)) {
         if parts.storage.mount(repository, digest, Some(source)).await? {
             parts.audit.record(Event {
-                repository: Some(repository.clone()),
-                digest: Some(digest.clone()),
+                about: About {
+                    repository: Some(repository.clone()),
+                    digest: Some(digest.clone()),
+                    ..About::default()
+                },
                 detail: Some(format!("from {source}")),
                 ..asked.event(What::Mounted)
             });

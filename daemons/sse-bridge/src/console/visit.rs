@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Caller, Role,
-    audit::{Event, What},
+    audit::{About, Event, What},
 };
 
 /// Somebody who is logged in asks for a page.
@@ -99,7 +99,7 @@ impl Visit {
     pub(super) fn tell(&self, what: What, detail: impl Into<String>) {
         self.console.audit.record(Event {
             peer: self.peer,
-            session: Some(self.caller.session.0.as_ref().to_owned()),
+            about: About { session: Some(self.caller.session.0.as_ref().to_owned()), ..About::default() },
             detail: Some(detail.into()),
             ..Event::new(what, self.caller.name.as_ref())
         });

@@ -53,7 +53,7 @@ pub use users::{EnrolError, Found, Invite, PasskeyError, User, UserError, Users,
 
 use crate::{
     Caller,
-    audit::{Audit, Event, What},
+    audit::{About, Audit, Event, What},
 };
 use ceremonies::Ceremonies;
 
@@ -187,7 +187,7 @@ impl Login {
     fn tell(&self, what: What, caller: &Caller, visitor: &Visitor, detail: impl Into<Option<String>>) {
         self.0.audit.record(Event {
             peer: Some(visitor.address),
-            session: Some(caller.session.0.as_ref().to_owned()),
+            about: About { session: Some(caller.session.0.as_ref().to_owned()), ..About::default() },
             detail: detail.into(),
             ..Event::new(what, caller.name.as_ref())
         });

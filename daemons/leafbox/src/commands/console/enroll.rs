@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sse_bridge::{
-    audit::{Event, What},
+    audit::What,
     login::{ENROLMENT_LIFE, Invite, Purpose},
 };
 
@@ -22,11 +22,9 @@ pub(super) async fn run(session: &Session, arguments: &cli::EnrollUser) -> Resul
             Purpose::Invitation => "to invite somebody",
             Purpose::Recovery => "to recover",
         };
-        audit.record(Event {
-            role: Some(made.1.role),
-            detail: Some(detail.to_owned()),
-            ..event(What::EnrolmentMade, &made.1.user)
-        });
+        let mut event = event(What::EnrolmentMade, &made.1.user);
+        (event.about.role, event.detail) = (Some(made.1.role), Some(detail.to_owned()));
+        audit.record(event);
         Ok(made)
     })
     .await?;

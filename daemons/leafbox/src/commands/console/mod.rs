@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use async_nats::Client;
 use settings::LEAFBOX_ACCOUNT;
 use sse_bridge::{
-    audit::{self, Audit, Event, What},
+    audit::{self, About, Audit, Event, What},
     login::{Origin, Users},
 };
 use tokio_util::sync::CancellationToken;
@@ -84,5 +84,5 @@ async fn audited<T>(session: &Session, act: impl AsyncFnOnce(&Users, &Audit) -> 
 
 /// An event of this command about a user.
 fn event(what: What, user: impl ToString) -> Event {
-    Event { user: Some(user.to_string()), ..Event::new(what, BY) }
+    Event { about: About { user: Some(user.to_string()), ..About::default() }, ..Event::new(what, BY) }
 }

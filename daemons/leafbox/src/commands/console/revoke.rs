@@ -18,10 +18,9 @@ pub(super) async fn run(session: &Session, arguments: &cli::RevokeUser) -> Resul
                 bail!("there is no session {}: `leafbox console users --json` lists them", id.0);
             }
             let user = user.map(|user| user.to_string()).unwrap_or_default();
-            audit.record(Event {
-                session: Some(id.0.as_ref().to_owned()),
-                ..event(What::SessionRevoked, user)
-            });
+            let mut event = event(What::SessionRevoked, user);
+            event.about.session = Some(id.0.as_ref().to_owned());
+            audit.record(event);
             return Ok(format!("the session {} has ended", id.0));
         }
         let name = arguments.user.as_ref().context("name a user, or --session")?;

@@ -2,11 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use sse_bridge::{
-    Role,
-    audit::{Event, What},
-    login::UserName,
-};
+use sse_bridge::{Role, audit::What, login::UserName};
 
 use super::{audited, connect, event, open};
 use crate::{commands::registry::when, say, session::Session, table::Table};
@@ -66,7 +62,9 @@ pub(super) async fn list(session: &Session, as_json: bool) -> Result<()> {
 pub(super) async fn set_role(session: &Session, name: &UserName, role: Role) -> Result<()> {
     audited(session, async |users, audit| {
         users.set_role(name, role).await?;
-        audit.record(Event { role: Some(role), ..event(What::RoleChanged, name) });
+        let mut event = event(What::RoleChanged, name);
+        event.about.role = Some(role);
+        audit.record(event);
         Ok(())
     })
     .await?;

@@ -257,8 +257,13 @@ async fn what_clients_change_is_in_the_audit_stream_with_who_and_from_where() {
         }
         assert!(message.subject.starts_with("leafbox.audit.shop-1.registry."), "{}", message.subject);
         assert_eq!((event.who.as_str(), event.peer), ("ci", Some("127.0.0.1".parse().unwrap())));
-        let repository = event.repository.unwrap().to_string();
-        events.push((event.what, repository, event.reference, event.digest.map(|digest| digest.to_string())));
+        let repository = event.about.repository.unwrap().to_string();
+        events.push((
+            event.what,
+            repository,
+            event.about.reference,
+            event.about.digest.map(|digest| digest.to_string()),
+        ));
     }
     let of_team = |what, tag: Option<&str>, digest: Option<&str>| {
         (what, "team/app".to_owned(), tag.map(str::to_owned), digest.map(str::to_owned))

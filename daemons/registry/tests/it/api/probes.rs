@@ -75,9 +75,9 @@ async fn what_clients_change_is_audited() {
     site.until("audited", async |_: &Client| site.audited().await.len() == expected.len()).await;
     for (event, (what, repository, reference, digest)) in site.audited().await.into_iter().zip(expected) {
         assert_eq!((event.what, event.who.as_str()), (what, "test"));
-        assert_eq!(event.repository.unwrap().as_str(), repository);
-        assert_eq!(event.reference.as_deref(), reference);
-        assert_eq!(event.digest.map(|digest| digest.to_string()).as_deref(), digest);
+        assert_eq!(event.about.repository.unwrap().as_str(), repository);
+        assert_eq!(event.about.reference.as_deref(), reference);
+        assert_eq!(event.about.digest.map(|digest| digest.to_string()).as_deref(), digest);
         assert!(event.peer.unwrap().is_loopback());
     }
     site.stop().await;
