@@ -6,10 +6,7 @@ use futures::future::join_all;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{
-    jetstream::{config_name, is_declared},
-    visit::Visit,
-};
+use super::{jetstream::config_name, streams::declared_badge, visit::Visit};
 use crate::feed::SYS;
 
 /// A bucket, as its stream is listed.
@@ -46,5 +43,5 @@ pub(super) async fn find(visit: &Visit, prefix: &str) -> (Vec<Found>, Markup) {
 
 /// That fleet.toml declares a bucket, where it does.
 pub(super) fn declared(info: &Value) -> Markup {
-    html! { @if is_declared(&info["config"]) { span.badge { "declared in fleet.toml" } } }
+    declared_badge(&info["config"])
 }

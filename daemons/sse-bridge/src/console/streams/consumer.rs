@@ -31,13 +31,13 @@ fn page(visit: &Visit, place: &Place, name: &str, info: &Value) -> Markup {
     let config = &info["config"];
     let stream = place.stream.as_str();
     let facts = [
-        ("Not delivered yet", number(&info["num_pending"])),
-        ("Not acknowledged yet", number(&info["num_ack_pending"])),
-        ("Delivered again", number(&info["num_redelivered"])),
-        ("Waiting requests", number(&info["num_waiting"])),
-        ("Delivered up to", number(&info["delivered"]["stream_seq"])),
-        ("Acknowledged up to", number(&info["ack_floor"]["stream_seq"])),
-        ("Acknowledgement", text(&config["ack_policy"]).to_owned()),
+        ("Pending", number(&info["num_pending"])),
+        ("Ack pending", number(&info["num_ack_pending"])),
+        ("Redelivered", number(&info["num_redelivered"])),
+        ("Waiting pulls", number(&info["num_waiting"])),
+        ("Last delivered sequence", number(&info["delivered"]["stream_seq"])),
+        ("Ack floor", number(&info["ack_floor"]["stream_seq"])),
+        ("Ack policy", text(&config["ack_policy"]).to_owned()),
     ];
     html! {
         (trail(&[("/streams", "Streams"), (&place.path(&[]), stream)]))
@@ -48,8 +48,8 @@ fn page(visit: &Visit, place: &Place, name: &str, info: &Value) -> Markup {
         }
         dl.facts {
             @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
-            div { dt { "Delivered last" } dd { (moment(text(&info["delivered"]["last_active"]))) } }
-            div { dt { "Acknowledged last" } dd { (moment(text(&info["ack_floor"]["last_active"]))) } }
+            div { dt { "Last delivery" } dd { (moment(text(&info["delivered"]["last_active"]))) } }
+            div { dt { "Last ack" } dd { (moment(text(&info["ack_floor"]["last_active"]))) } }
         }
         @if visit.may(Role::Admin) && place.stream.writable().is_ok() {
             p.actions { a.button.quiet href=(place.path(&["consumers", name, "edit"])) { "Edit" } }

@@ -83,9 +83,16 @@ fn trail(steps: &[(&str, &str)]) -> Markup {
     }
 }
 
-/// That fleet.toml declares it.
-fn declared_badge(config: &Value) -> Markup {
-    html! { @if is_declared(config) { span.badge { "declared in fleet.toml" } } }
+/// Who declares it, where somebody does: fleet.toml, or leafbox for itself.
+pub(super) fn declared_badge(config: &Value) -> Markup {
+    let name = ["name", "durable_name"].iter().find_map(|key| config[*key].as_str()).unwrap_or_default();
+    let name = name.trim_start_matches("KV_").trim_start_matches("OBJ_");
+    let own = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("leafbox"));
+    html! {
+        @if is_declared(config) {
+            span.badge { @if own { "leafbox's own" } @else { "declared in fleet.toml" } }
+        }
+    }
 }
 
 /// A number of NATS's as it is.

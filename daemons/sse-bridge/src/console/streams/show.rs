@@ -38,7 +38,7 @@ fn page(visit: &Visit, place: &Place, info: &Value, consumers: &Result<Listed, N
         ("Subjects", number(&state["num_subjects"])),
         ("Retention", text(&config["retention"]).to_owned()),
         ("Storage", text(&config["storage"]).to_owned()),
-        ("Copies", number(&config["num_replicas"])),
+        ("Replicas", number(&config["num_replicas"])),
     ];
     html! {
         (trail(&[("/streams", "Streams")]))
@@ -96,8 +96,8 @@ fn consumers_table(place: &Place, consumers: &Result<Listed, NatsError>) -> Mark
                     thead {
                         tr {
                             th scope="col" { "Name" } th scope="col" { "Kind" }
-                            th.number scope="col" { "Not delivered" } th.number scope="col" { "Not acknowledged" }
-                            th.number scope="col" { "Delivered again" } th scope="col" { "Delivered last" }
+                            th.number scope="col" { "Pending" } th.number scope="col" { "Ack pending" }
+                            th.number scope="col" { "Redelivered" } th scope="col" { "Last delivery" }
                             th scope="col" { "Declared" }
                         }
                     }
