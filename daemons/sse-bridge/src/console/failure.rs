@@ -50,9 +50,11 @@ impl Failure {
         match self {
             Self::Role { .. } => StatusCode::FORBIDDEN,
             Self::Refused(refused) => match refused {
-                Refused::Secret(_) | Refused::Own(_) | Refused::Internal(_) | Refused::Captured(_) => {
-                    StatusCode::FORBIDDEN
-                }
+                Refused::Secret(_)
+                | Refused::Own(_)
+                | Refused::Internal(_)
+                | Refused::Captured(_)
+                | Refused::Traced(_) => StatusCode::FORBIDDEN,
                 Refused::Name { .. } | Refused::Subject(_) | Refused::Wildcard(_) => StatusCode::BAD_REQUEST,
             },
             Self::NoAccount { .. } | Self::Missing(_) => StatusCode::NOT_FOUND,

@@ -46,6 +46,9 @@ pub(super) enum Refused {
     /// It cannot be published to.
     #[error("`{0}` has a wildcard: publish to one subject, such as orders.new")]
     Wildcard(String),
+    /// It has servers publish by themselves.
+    #[error("the header `{0}` has servers publish to another subject: leave it out")]
+    Traced(String),
     /// It would record what others ask and answer.
     #[error("`{0}` is where others ask and are answered: no stream made here captures it")]
     Captured(String),
@@ -136,6 +139,14 @@ impl Published {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The name of a header of a published message.
+pub(super) fn header(name: &str) -> Result<&str, Refused> {
+    // A server that sees one tells the subject in it what becomes of the message.
+    let is_traced =
+        name.to_ascii_lowercase().starts_with("nats-trace") || name.eq_ignore_ascii_case("traceparent");
+    if is_traced { Err(Refused::Traced(name.to_owned())) } else { Ok(name) }
 }
 
 /// The name of a consumer.

@@ -64,11 +64,6 @@ impl Account {
         ask(&self.client, &format!("$JS.API.{request}"), body, WRITING).await
     }
 
-    /// What it says of itself: limits and what is used of them.
-    pub(super) async fn info(&self) -> Result<Value, NatsError> {
-        self.read("INFO", &Value::Null).await
-    }
-
     /// All streams with configuration and state, but those that nobody reads.
     pub(super) async fn streams(&self) -> Result<Listed, NatsError> {
         let mut listed = self.list("STREAM.LIST", "streams").await?;

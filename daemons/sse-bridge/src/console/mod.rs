@@ -20,25 +20,22 @@ mod download;
 mod events;
 mod failure;
 mod figures;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod form;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod guard;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod jetstream;
 mod journal;
 mod kv;
 mod link;
 mod live;
+mod objects;
 mod overview;
 mod page;
 mod payload;
+mod publish;
 mod servers;
 mod stored;
 mod streams;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod told;
-#[allow(dead_code, reason = "for the pages that follow")]
 mod visit;
 
 use std::time::Duration;
@@ -116,6 +113,8 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .route("/schemas/{title}", get(schema))
         .merge(api::router())
         .merge(kv::router())
+        .merge(objects::router())
+        .merge(publish::router())
         .merge(streams::router())
         .merge(connections::router())
         .merge(events::router())

@@ -3,13 +3,15 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{Console, figures};
-use crate::Caller;
+use crate::{Caller, Role};
 
 /// The pages, in the order of the navigation.
 const PAGES: &[(&str, &str)] = &[
     ("/", "Overview"),
     ("/streams", "Streams"),
     ("/kv", "Keys and values"),
+    ("/objects", "Objects"),
+    ("/publish", "Publish"),
     ("/connections", "Connections"),
     ("/events", "Events"),
 ];
@@ -58,7 +60,7 @@ pub(super) fn page(
                     p.brand { img src="/assets/leaf.svg" alt="" width="24" height="24"; "leafbox" }
                     nav aria-label="Pages" {
                         ul {
-                            @for (at, name) in PAGES.iter().copied() {
+                            @for (at, name) in PAGES.iter().copied().filter(|(at, _)| is_offered(at, caller.role)) {
                                 li { a href=(at) aria-current=[is_at(at, path).then_some("page")] { (name) } }
                             }
                         }
@@ -78,6 +80,11 @@ pub(super) fn page(
             }
         }
     }
+}
+
+/// Whether a page is anything to a role: what it may not do is not offered.
+fn is_offered(at: &str, role: Role) -> bool {
+    at != "/publish" || role >= Role::Operator
 }
 
 /// Whether `path` is the page at `at`, or below it.

@@ -13,31 +13,20 @@ use crate::SessionId;
 /// Messages that wait for their page at most; the oldest goes.
 const MOST: usize = 256;
 
-/// What is said once.
+/// What was done, said once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    text: String,
-    is_bad: bool,
-}
+pub(super) struct Message(String);
 
 impl Message {
     /// That something was done.
     pub(super) fn done(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_bad: false }
-    }
-
-    /// That something was not done, and what to do.
-    pub(super) fn bad(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_bad: true }
+        Self(text.into())
     }
 
     /// On the page.
     pub(super) fn markup(&self) -> Markup {
         html! {
-            p.message.bad[self.is_bad] role="status" {
-                @if self.is_bad { strong { "✗ " } } @else { strong { "✓ " } }
-                (self.text)
-            }
+            p.message role="status" { strong { "✓ " } (self.0) }
         }
     }
 }
@@ -82,7 +71,7 @@ mod tests {
         assert!(message.markup().into_string().contains("&lt;b&gt;purged"));
         assert_eq!(told.take(&own, &name), None);
         for _ in 0..2 * MOST {
-            told.keep(&own, Message::bad("no"));
+            told.keep(&own, Message::done("done"));
         }
         assert_eq!(told.0.lock().unwrap().len(), MOST);
     }

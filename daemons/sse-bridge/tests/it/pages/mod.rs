@@ -3,6 +3,8 @@
 
 mod edit;
 mod kv;
+mod objects;
+mod publish;
 mod streams;
 
 use async_nats::jetstream;
