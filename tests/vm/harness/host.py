@@ -96,10 +96,11 @@ def binaries():
     folder = os.environ.get("LEAFBOX_VM_BINARIES")
     if not folder:
         subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "leafbox", "-p", "health",
-                        "-p", "registry"],
+                        "-p", "registry", "-p", "sse-bridge"],
                        cwd=ROOT, check=True)
         folder = TARGET / "release"
-    found = {name: Path(folder).resolve() / name for name in ("leafbox", "leafbox-health", "leafbox-registry")}
+    names = ("leafbox", "leafbox-health", "leafbox-registry", "leafbox-sse-bridge")
+    found = {name: Path(folder).resolve() / name for name in names}
     found["nats-server"] = nats_server(found["leafbox"])
     return found
 

@@ -4,7 +4,7 @@ import json
 
 from .seed import OWN
 
-UNITS = ["leafbox-nats", "leafbox-apply", "leafbox-uplink", "leafbox-health", "leafbox-registry"]
+UNITS = ["leafbox-nats", "leafbox-apply", "leafbox-uplink", "leafbox-health", "leafbox-registry", "leafbox-sse-bridge"]
 READY_SECONDS = 180
 LOGIN = f"{OWN}/images.login"
 TILL = f"{OWN}/till.creds"

@@ -43,7 +43,7 @@ class Operator:
 
     def credentials(self, role):
         """What a node of this role runs with."""
-        names = ["jetstream.key", "health.creds", "registry.creds", "apply-*.creds"]
+        names = ["jetstream.key", "health.creds", "registry.creds", "apply-*.creds", "console-*.creds"]
         names += ["leaf-*.creds"] if role == "leaf" else ["sys.creds"]
         return sorted(path for name in names for path in self.keys.glob(name))
 

@@ -58,7 +58,7 @@ def node(role, binaries):
     seed = Seed().folder(OWN, 0o700)
     for name, path in binaries.items():
         seed.put(f"/usr/bin/{name}", path.read_bytes(), 0o755)
-    for client in ("leafnats", "leafimages"):
+    for client in ("leafnats", "leafimages", "leafbrowser"):
         seed.put(f"/usr/local/bin/{client}", (CLIENTS / f"{client}.py").read_bytes(), 0o755)
     rendered = RENDERED / role
     for path in sorted(rendered.rglob("*")):
@@ -82,10 +82,11 @@ def node(role, binaries):
 def enrolled_beforehand(seed, role, operator):
     """Puts in what enrolment would have made, as plain files: sealed ones open only on the machine
     that sealed them. The drop-ins say of the same folders what `enroll.encrypt = false` renders."""
-    folders = {"nats": [], "apply": [], "health": [], "registry": []}
-    own = {"health.creds": "health", "registry.creds": "registry"}
+    folders = {"nats": [], "apply": [], "health": [], "registry": [], "console": []}
+    # What is left is nats-server's.
+    own = {"health.": "health", "registry.": "registry", "apply-": "apply", "sys.": "apply", "console-": "console"}
     for path in operator.credentials(role):
-        unit = own.get(path.name) or ("apply" if path.name.startswith(("apply-", "sys.")) else "nats")
+        unit = next((unit for start, unit in own.items() if path.name.startswith(start)), "nats")
         folders[unit].append(path)
     seed.folder(KEYS, 0o700)
     for folder, paths in folders.items():
@@ -93,7 +94,7 @@ def enrolled_beforehand(seed, role, operator):
         for path in paths:
             seed.put(f"{KEYS}/{folder}/{path.name}", path.read_bytes(), 0o600)
     for unit, folder in (("nats", "nats"), ("apply", "apply"), ("uplink", "apply"), ("health", "health"),
-                         ("registry", "registry")):
+                         ("registry", "registry"), ("sse-bridge", "console")):
         seed.put(f"/etc/systemd/system/leafbox-{unit}.service.d/plain.conf",
                  # Takes the place of the sealed one, which has the same name. An empty assignment would
                  # forget every credential of the unit, the hub's certificate too.

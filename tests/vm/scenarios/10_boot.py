@@ -6,6 +6,7 @@ import re
 from harness import hardening, node
 
 MEMORY_MIB = 120
+CONSOLE_MIB = 20
 
 
 def run(lab, check):
@@ -27,7 +28,8 @@ def boot_figures(leaf, check):
     check.equal(leaf.sh("systemctl --failed --no-legend --plain"), "", "no unit has failed")
     analyzed = leaf.sh("systemd-analyze time | head -1")
     check.figure("boot", analyzed.removeprefix("Startup finished in "))
-    for unit in ("leafbox-nats.service", "leafbox-health.service", "leafbox-registry.service"):
+    for unit in ("leafbox-nats.service", "leafbox-health.service", "leafbox-registry.service",
+                 "leafbox-sse-bridge.service"):
         times = node.properties(leaf, unit, "ActiveEnterTimestampMonotonic", "InactiveExitTimestampMonotonic")
         ready = int(times["ActiveEnterTimestampMonotonic"]) / 1e6
         took = ready - int(times["InactiveExitTimestampMonotonic"]) / 1e6
@@ -102,6 +104,8 @@ def memory(leaf, check):
         check.figure(f"memory of {unit}", f"PSS {pss / 1024:.1f} MiB ("
                      + ", ".join(f"{name} RSS {int(rss) / 1024:.1f}" for name, rss, _ in rows)
                      + f"), cgroup {current / 2**20:.1f} MiB")
+        if unit == "leafbox-sse-bridge":
+            check.ok(0 < pss / 1024 < CONSOLE_MIB, f"the console, idle, is below {CONSOLE_MIB} MiB (PSS)", rows)
     check.figure("memory of the whole leaf, idle", f"PSS {held / 1024:.1f} MiB, cgroups {charged / 2**20:.1f} MiB")
     check.ok(0 < held / 1024 < MEMORY_MIB, f"the whole leaf, idle, is below {MEMORY_MIB} MiB (PSS)")
     check.figure("memory of the machine", re.sub(r" +", " ", leaf.sh("free -m | sed -n 2p")))

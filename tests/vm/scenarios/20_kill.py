@@ -11,7 +11,7 @@ def run(lab, check):
     node.ready(leaf)
     killed_server(leaf, check)
     hung_server(leaf, check)
-    for unit in ("leafbox-health", "leafbox-uplink", "leafbox-registry"):
+    for unit in ("leafbox-health", "leafbox-uplink", "leafbox-registry", "leafbox-sse-bridge"):
         killed_daemon(leaf, check, unit)
 
 

@@ -5,7 +5,7 @@ import re
 
 from harness import node
 
-UNITS = "leafbox-nats leafbox-apply leafbox-uplink leafbox-health leafbox-registry"
+UNITS = " ".join(node.UNITS)
 KEYS = "/var/lib/leafbox-keys"
 
 
