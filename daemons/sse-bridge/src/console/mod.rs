@@ -64,11 +64,14 @@ pub(crate) use told::Told;
 /// `unsafe-eval`; no page has a script of its own.
 const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Pages elsewhere are not told what somebody looked at. Where nobody is, browsers send no origin with a
+/// form either, and what it asks for is refused.
+const REFERRER: &str = "same-origin";
 /// On every answer that does not say otherwise.
 const ON_ALL: [(HeaderName, &str); 3] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    (header::REFERRER_POLICY, REFERRER),
 ];
 
 /// What pages are made from. A clone is the same console.

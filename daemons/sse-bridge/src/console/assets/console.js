@@ -26,12 +26,25 @@ if (live && told) {
   setInterval(tell, 1_000);
 }
 
+// A new row of a table to which all belong (`data-grows`) gets its place, by its id, before Datastar
+// fills it: of itself that changes only what is there.
+const grows = live?.querySelector("[data-grows]");
+if (grows) document.addEventListener("datastar-fetch", ({ detail: { type, argsRaw } }) => {
+  if (type !== "datastar-patch-elements") return;
+  for (const [, id] of argsRaw.elements?.matchAll(/<tr id="([^"]+)"/g) ?? []) {
+    if (document.getElementById(id)) continue;
+    const row = document.createElement("tr");
+    row.id = id;
+    grows.insertBefore(row, [...grows.rows].find((other) => other.id > id) ?? null);
+  }
+}, { capture: true });
+
 // Of a page that the browser kept while another was shown, nothing is known.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 async function enterAgain() {
-  const answer = await fetch("/login/session").catch(() => null);
-  if (answer?.status === 401) location.replace(`/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
+  const answer = await fetch("/login/entered").catch(() => null);
+  if (answer?.ok && !(await answer.json()).entered) location.replace(`/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function tell() {

@@ -66,11 +66,16 @@ impl Keys {
         Ok(Self { total: fitting.len(), names, more, is_whole, info })
     }
 
+    /// Whether every key of the bucket is on the page, so that a new one belongs there as well.
+    pub(super) fn is_all(&self) -> bool {
+        self.info["state"]["num_subjects"].as_u64().unwrap_or_default() == self.names.len() as u64
+    }
+
     /// Their subjects: the bucket as a whole where all of it is on the page.
     pub(super) fn watched(&self, bucket: &Bucket) -> BTreeSet<Pattern> {
         let prefix = bucket.prefix();
         let all = format!("{prefix}>").parse();
-        if self.names.len() == self.total {
+        if self.is_all() || self.names.is_empty() {
             return all.into_iter().collect();
         }
         self.names.iter().filter_map(|name| format!("{prefix}{name}").parse().ok()).collect()

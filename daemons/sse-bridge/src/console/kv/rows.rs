@@ -133,7 +133,7 @@ pub(super) fn table(base: &str, keys: &Keys, entries: &[Entry]) -> Markup {
                         th.number scope="col" { "Revision" } th scope="col" { "Changed" }
                     }
                 }
-                tbody { @for entry in entries { (row(base, entry)) } }
+                tbody data-grows[keys.is_all()] { @for entry in entries { (row(base, entry)) } }
             }
         }
     }

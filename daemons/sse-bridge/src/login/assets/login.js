@@ -127,10 +127,7 @@ function isPossible() {
 
 async function enter() {
   // A browser that did not keep the cookie would be sent back here for ever.
-  try {
-    await ask("/login/session");
-  } catch (error) {
-    if (error.code !== "login_needed") throw error;
+  if (!(await ask("/login/entered")).entered) {
     return fail("You are logged in, but the browser did not keep the session's cookie.", "help-cookie");
   }
   say("You are logged in.");
@@ -224,9 +221,9 @@ async function showEnrolment(token) {
 
 async function start() {
   // A link from elsewhere brings no cookie; a request of this page does.
-  const is = await ask("/login/session").catch(() => null);
+  const is = await ask("/login/entered").catch(() => null);
   const token = new URLSearchParams(location.hash.slice(1)).get("enroll");
-  if (is && !token) return location.replace(next);
+  if (is?.entered && !token) return location.replace(next);
   if (!isPossible()) return;
   if (token) return showEnrolment(token);
   showLogin();

@@ -6,6 +6,7 @@
 //! | `POST /login/begin`, `/login/finish` | log in by passkey, modal or conditional |
 //! | `POST /login/enroll/begin`, `/login/enroll/finish` | the first passkey, by a token |
 //! | `GET /login/session` | who is logged in |
+//! | `GET /login/entered` | whether somebody is, for anybody |
 //! | `POST /login/logout` | end this session |
 //! | `POST /login/prove/begin`, `/login/prove/finish` | show the passkey again |
 //! | `GET /login/sessions`, `DELETE /login/sessions`, `DELETE /login/sessions/{id}` | the caller's sessions: list, end the others, end one |
@@ -57,6 +58,7 @@ impl Login {
             .route("/login/", get(page::show))
             .route("/login/begin", post(login::begin))
             .route("/login/finish", post(login::finish))
+            .route("/login/entered", get(sessions::entered))
             .route("/login/enroll/begin", post(enrol::begin))
             .route("/login/enroll/finish", post(enrol::finish))
             .route("/assets/login.js", get(page::script))

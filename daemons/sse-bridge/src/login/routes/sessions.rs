@@ -3,7 +3,10 @@
 use axum::{
     Extension, Json,
     extract::{Path, State},
-    http::header::SET_COOKIE,
+    http::{
+        HeaderMap, HeaderValue,
+        header::{CACHE_CONTROL, SET_COOKIE},
+    },
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -26,6 +29,17 @@ pub(super) async fn current(
         "session": caller.session.0.as_ref(),
         "proven": proven.at,
     }))
+}
+
+/// Whether somebody is: a page that asks this is told no without an error.
+pub(super) async fn entered(State(login): State<Login>, headers: HeaderMap) -> Result<Response, Failure> {
+    let entered = match login.find(&headers).await {
+        Ok(_) => true,
+        Err(Failure::NoSession) => false,
+        Err(failure) => return Err(failure),
+    };
+    let fixed = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((fixed, Json(json!({ "entered": entered }))).into_response())
 }
 
 /// Lists them, the latest use first.
