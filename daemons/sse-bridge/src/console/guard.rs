@@ -143,6 +143,10 @@ impl Published {
 
 /// The name of a header of a published message.
 pub(super) fn header(name: &str) -> Result<&str, Refused> {
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(|it| it.is_ascii_graphic()) {
+        let not = "characters other than letters, digits and signs of ASCII";
+        return Err(Refused::Name { what: "header", name: name.escape_debug().to_string(), not });
+    }
     // A server that sees one tells the subject in it what becomes of the message.
     let is_traced =
         name.to_ascii_lowercase().starts_with("nats-trace") || name.eq_ignore_ascii_case("traceparent");
