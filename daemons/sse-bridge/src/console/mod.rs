@@ -36,6 +36,7 @@ mod servers;
 mod stored;
 mod streams;
 mod told;
+mod topology;
 mod visit;
 
 use std::time::Duration;
@@ -121,6 +122,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .merge(streams::router())
         .merge(connections::router())
         .merge(events::router())
+        .merge(topology::router())
         .with_state(console.clone())
         .merge(feed::router(console.feeds));
     login

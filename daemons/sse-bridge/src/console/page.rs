@@ -13,6 +13,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/objects", "Objects"),
     ("/publish", "Publish"),
     ("/connections", "Connections"),
+    ("/topology", "Topology"),
     ("/events", "Events"),
 ];
 

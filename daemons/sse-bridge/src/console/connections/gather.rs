@@ -106,7 +106,7 @@ impl Connections {
 impl Row {
     /// What its user is called.
     pub(super) fn user(&self) -> &str {
-        if self.info.name_tag.is_empty() { &self.info.authorized_user } else { &self.info.name_tag }
+        if self.info.user_name.is_empty() { &self.info.authorized_user } else { &self.info.user_name }
     }
 
     fn has(&self, text: &str) -> bool {

@@ -84,8 +84,8 @@ impl One {
         let options = json!({ "auth": true, "subscriptions_detail": true, "cid": number, "state": ALL });
         let mut said: Value = servers.read(&id, Endpoint::Connz, &options).await?;
         let mut json = said.pointer_mut("/connections/0").map(Value::take).ok_or_else(missing)?;
-        redact(&mut json);
         let info: ConnInfo = serde_json::from_value(json.clone()).map_err(|_| missing())?;
+        redact(&mut json);
         let name = servers.heard().await?.into_iter().find(|heard| heard.id == id);
         let server = name.unwrap_or(Heard { name: id.clone(), id });
         let account = servers.account_name(&info.account).await;

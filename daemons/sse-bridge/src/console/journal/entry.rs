@@ -3,7 +3,7 @@
 use schemas::of_message;
 use serde_json::Value;
 
-use crate::console::figures;
+use crate::console::{figures, servers::name_in_jwt};
 
 /// The longest JSON that is kept, bytes; advisories have some hundreds.
 const LONGEST: usize = 32 << 10;
@@ -130,6 +130,7 @@ impl Entry {
             // An account's JWT, for one.
             return entry(format!("{} bytes that are no JSON, which are not shown", payload.len()));
         };
+        let user = text(&message, "/client/jwt").and_then(name_in_jwt);
         redact(&mut message);
         let schema = of_message(subject, &message).map(|found| found.schema);
         let schema = schema.map(|schema| {
@@ -138,7 +139,7 @@ impl Entry {
         });
         let json = serde_json::to_string_pretty(&message).unwrap_or_default();
         let json = if json.len() > LONGEST { String::new() } else { json };
-        let mut entry = entry(about(kind, &message));
+        let mut entry = entry(about(kind, user.as_deref(), &message));
         if let Some(at) = text(&message, "/timestamp").or_else(|| text(&message, "/server/time")) {
             entry.at = at.to_owned();
         }
@@ -184,11 +185,11 @@ fn text<'a>(message: &'a Value, pointer: &str) -> Option<&'a str> {
     message.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-fn about(kind: Kind, message: &Value) -> String {
+fn about(kind: Kind, user: Option<&str>, message: &Value) -> String {
     let of = |pointer| text(message, pointer);
     let parts: Vec<String> = match kind {
         Kind::Connect | Kind::Disconnect | Kind::AuthError => {
-            let user = of("/client/name_tag").or_else(|| of("/client/user"));
+            let user = user.or_else(|| of("/client/user"));
             let kind = of("/client/kind").filter(|kind| *kind != "Client");
             let cid = message.pointer("/client/id").and_then(Value::as_u64).map(|cid| format!("cid {cid}"));
             [
@@ -231,14 +232,14 @@ mod tests {
             "type": "io.nats.server.advisory.v1.client_connect", "timestamp": "2026-11-22T01:02:03.4Z",
             "server": { "name": "hub-1" },
             "client": { "name": "till <7>", "user": "UABC", "host": "10.0.0.7", "id": 9, "kind": "Client",
-                        "jwt": "eyJ0eXAiOiJKV1QiLCJ.secret.sig", "nonce": "abc" },
+                        "jwt": "eyJ0eXAiOiJKV1QiLCJ.eyJuYW1lIjoiYW5uYSJ9.secret", "nonce": "abc" },
         });
         let entry = Entry::read("SHOP", "$SYS.ACCOUNT.AAA.CONNECT", event.to_string().as_bytes());
         assert!(
             !format!("{entry:?}").contains("secret") && !format!("{entry:?}").contains("abc"),
             "{entry:?}"
         );
-        assert_eq!(entry.about, "“till <7>” user UABC from 10.0.0.7 cid 9 at hub-1");
+        assert_eq!(entry.about, "“till <7>” user anna from 10.0.0.7 cid 9 at hub-1");
         assert_eq!((entry.kind, entry.at.as_str()), (Kind::Connect, "2026-11-22T01:02:03.4Z"));
         assert_eq!(entry.schema.map(|(title, _)| title), Some("io.nats.server.advisory.v1.client_connect"));
         let error = json!({ "client": { "host": "10.0.0.9" }, "reason": "bad eyJ0eXAiOiJKV1QiLCJ.x.y" });

@@ -8,6 +8,7 @@
 
 mod directory;
 mod endpoint;
+mod links;
 mod names;
 mod wire;
 
@@ -23,9 +24,10 @@ use tokio::{sync::Mutex, time::timeout};
 use directory::Directory;
 pub(super) use directory::Heard;
 pub(super) use endpoint::{Endpoint, Takes};
+pub(super) use links::{Gatewayz, Jsz, JszStream, Leafz, Link, Routez, StreamSource};
 use names::Names;
 use wire::Reply;
-pub(super) use wire::{ConnInfo, Connz, Count, Statsz, millis};
+pub(super) use wire::{ConnInfo, Connz, Count, Statsz, millis, name_in_jwt};
 
 /// How long a server may take to answer what is read.
 const READING: Duration = Duration::from_secs(2);

@@ -1,6 +1,7 @@
 //! What of the servers' answers the console reads. What else they say, or say otherwise one day, is
 //! left out here and shown as it is by `/api/`.
 
+use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer};
 
 use super::AskError;
@@ -51,7 +52,7 @@ pub(in crate::console) struct Connz {
     pub(in crate::console) connections: Vec<ConnInfo>,
 }
 
-/// A connection. Its `jwt` is not read, so that no page can show it.
+/// A connection. Of its `jwt` the user's name alone is kept, so that no page can show it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::console) struct ConnInfo {
@@ -76,8 +77,23 @@ pub(in crate::console) struct ConnInfo {
     pub(in crate::console) name: String,
     pub(in crate::console) authorized_user: String,
     pub(in crate::console) account: String,
-    /// The name that the user's JWT gives.
-    pub(in crate::console) name_tag: String,
+    /// The name that the user's JWT gives; servers know the public key alone.
+    #[serde(rename = "jwt", deserialize_with = "user_name")]
+    pub(in crate::console) user_name: String,
+}
+
+fn user_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(name_in_jwt(&String::deserialize(deserializer)?).unwrap_or_default())
+}
+
+/// The name that a JWT gives to whom it is about. It is not checked here: the server has let it in.
+pub(in crate::console) fn name_in_jwt(jwt: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        name: String,
+    }
+    let claims = BASE64URL_NOPAD.decode(jwt.split('.').nth(1)?.as_bytes()).ok()?;
+    serde_json::from_slice::<Claims>(&claims).ok().map(|claims| claims.name)
 }
 
 /// STATSZ.
@@ -143,9 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn the_jwt_of_a_connection_is_not_even_read() {
-        let info: ConnInfo = serde_json::from_str(r#"{"cid":7,"jwt":"eyJ0secret","new":[1]}"#).unwrap();
-        assert!(info.cid == 7 && !format!("{info:?}").contains("eyJ0secret"));
+    fn of_the_jwt_of_a_connection_the_name_alone_is_kept() {
+        let jwt = format!("eyJ0eXAi.{}.secret", BASE64URL_NOPAD.encode(br#"{"name":"till","sub":"UABC"}"#));
+        let info: ConnInfo =
+            serde_json::from_value(serde_json::json!({ "cid": 7, "jwt": jwt, "new": [1] })).unwrap();
+        assert_eq!((info.cid, info.user_name.as_str()), (7, "till"));
+        assert!(!format!("{info:?}").contains("secret") && !format!("{info:?}").contains("UABC"));
+        for none in ["", "redacted", "a.%%%.c", "a.e30.c"] {
+            assert_eq!(name_in_jwt(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -4,3 +4,4 @@ mod api;
 mod connections;
 mod events;
 pub(crate) mod fleet;
+mod topology;
