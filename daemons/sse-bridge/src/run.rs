@@ -1,12 +1,13 @@
 //! One console, from its listener to its end: the same for systemd, `leafbox run` and tests.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 
 use runtime::{
     ServerTls, ServerTlsError,
     http::{Server, Serving},
     micro::{Micro, MicroError, register},
 };
+use settings::{NodeRole, store::Travel};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -106,6 +107,7 @@ pub async fn run(
     let journal = Journal::new();
     tasks.spawn(journal.clone().run(accounts.clone(), servers.clone(), shutdown.clone()));
     let console = Console {
+        outboxes: outboxes(&config).into(),
         node,
         development: is_development,
         heartbeat: config.node.health.heartbeat.0,
@@ -132,6 +134,18 @@ pub async fn run(
         tracing::debug!("{SERVICE} could not be taken off the list of services: {error}");
     }
     Ok(())
+}
+
+/// The streams, by account and name, that are outboxes here: fleet.toml has keys of their own for them.
+fn outboxes(config: &Config) -> BTreeSet<(String, String)> {
+    if config.node.role != NodeRole::Leaf {
+        return BTreeSet::new();
+    }
+    let streams = config.fleet.accounts.iter().flat_map(|(account, declared)| {
+        let up = declared.streams.iter().filter(|(_, stream)| stream.travel == Some(Travel::Up));
+        up.map(move |(stream, _)| (account.to_string(), stream.to_string()))
+    });
+    streams.collect()
 }
 
 async fn beat(config: Config, shutdown: CancellationToken) {

@@ -85,6 +85,8 @@ pub(crate) struct Console {
     /// How often the node's health daemon tells of it.
     pub(crate) heartbeat: Duration,
     pub(crate) accounts: Accounts,
+    /// Streams, by account and name, that are outboxes on this node.
+    pub(crate) outboxes: std::sync::Arc<std::collections::BTreeSet<(String, String)>>,
     pub(crate) servers: Servers,
     pub(crate) journal: Journal,
     pub(crate) feeds: Feeds,

@@ -10,7 +10,7 @@ use schemas::{Form, Input, Mode, Problem, Rules, Schema, Violation};
 use serde_json::Value;
 
 pub(super) use kinds::{CONSUMERS, STREAMS, STREAMS_EDITED};
-pub(super) use patch::{CONSUMER, KV, OBJECTS, STREAM, patch};
+pub(super) use patch::{CONSUMER, KV, OBJECTS, OUTBOX, STREAM, patch};
 
 use self::kinds::Kind;
 use super::{failure::Failure, form::Inputs};

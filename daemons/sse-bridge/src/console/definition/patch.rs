@@ -33,6 +33,16 @@ pub(in crate::console) const STREAM: Keys = &[
     ("deny_delete", "deny_delete"),
     ("deny_purge", "deny_purge"),
 ];
+/// Those of a stream that is an outbox here; all else of it is the hub's or leafbox's.
+pub(in crate::console) const OUTBOX: Keys = &[
+    ("description", "description"),
+    ("subjects", "subjects"),
+    ("max_msgs", "outbox.max_messages"),
+    ("max_bytes", "outbox.max_bytes"),
+    ("max_msg_size", "max_message_size"),
+    ("storage", "storage"),
+    ("compression", "compression"),
+];
 /// Those of a bucket of keys and values.
 pub(in crate::console) const KV: Keys = &[
     ("description", "description"),
@@ -204,6 +214,19 @@ mod tests {
         let checked = settings::check_text(settings::File::Fleet, "fleet.toml".as_ref(), &fleet);
         assert!(checked.0.is_empty(), "{checked}");
         assert_eq!(text(&definition, &["a"], STREAM, "", (&was, &was)), (None, Vec::new()));
+    }
+
+    #[test]
+    fn what_an_outbox_holds_is_said_of_the_outbox() {
+        let definition = Definition::of(&STREAMS_EDITED);
+        let (was, now) = (
+            json!({ "max_bytes": 1, "retention": "workqueue" }),
+            json!({ "max_bytes": 1024, "retention": "limits" }),
+        );
+        let (toml, others) =
+            text(&definition, &["accounts", "SHOP", "streams", "ORDERS"], OUTBOX, "", (&was, &now));
+        assert_eq!(toml.unwrap(), "[accounts.SHOP.streams.ORDERS]\noutbox.max_bytes = \"1KiB\"\n");
+        assert_eq!(others, ["retention"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     audit::What,
     console::{
         command::command,
-        definition::{Definition, Draft, KV, OBJECTS, STREAM, STREAMS, STREAMS_EDITED, patch},
+        definition::{Definition, Draft, KV, OBJECTS, OUTBOX, STREAM, STREAMS, STREAMS_EDITED, patch},
         failure::Failure,
         form::Inputs,
         guard,
@@ -125,7 +125,7 @@ pub(super) async fn update(
         Err(draft) => return again(&draft),
     };
     if is_declared(&was) {
-        return visit.form_again(&title, &declared(&place, &definition, &was, &now));
+        return visit.form_again(&title, &declared(&visit, &place, &definition, (&was, &now)));
     }
     let done = async {
         let name = guard::stream_config(&account, &now)?;
@@ -154,11 +154,14 @@ fn edit_page(place: &Place, definition: &Definition, draft: &Draft, config: &Val
     }
 }
 
-fn declared(place: &Place, definition: &Definition, was: &Value, now: &Value) -> Markup {
+fn declared(visit: &Visit, place: &Place, definition: &Definition, (was, now): (&Value, &Value)) -> Markup {
     let (account, stream) = (&*place.account.name, place.stream.as_str());
     let (kind, name, keys) = match text(&was["metadata"]["leafbox.store"]) {
         "kv" => ("kv", stream.strip_prefix("KV_").unwrap_or(stream), KV),
         "object" => ("objects", stream.strip_prefix("OBJ_").unwrap_or(stream), OBJECTS),
+        _ if visit.console.outboxes.contains(&(account.to_owned(), stream.to_owned())) => {
+            ("streams", stream, OUTBOX)
+        }
         _ => ("streams", stream, STREAM),
     };
     html! {
