@@ -9,6 +9,12 @@ export const pages = [
   { name: "streams", path: "/streams", ready: heading("Streams"), unscripted: /ORDERS\s+SHOP.*declared/s },
   { name: "stream", path: ORDERS, ready: heading("ORDERS"), unscripted: /every sale.*Purge messages/s },
   {
+    name: "new-stream",
+    path: "/streams/new?account=SHOP",
+    ready: (page) => page.getByLabel("name", { exact: false }).first().waitFor(),
+    unscripted: /name/i,
+  },
+  {
     name: "messages",
     path: "/streams/LEAFBOX/KV_leafbox_nodes/messages",
     ready: (page) => page.getByText("$KV.leafbox_nodes.shop-1").first().waitFor(),
@@ -17,6 +23,17 @@ export const pages = [
 ];
 
 export const checks = {
+  "what is published by hand is stored, and its message is shown": async (visit) => {
+    const page = await visit.open("/publish", { script: false });
+    await page.getByLabel("Account").selectOption("SHOP");
+    await page.getByLabel("Subject").fill("orders.browser");
+    await page.getByLabel("Payload").fill('{"article":"coffee","cents":180}');
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.locator(".message:not(.bad)").waitFor();
+    await page.goto(`${ORDERS}/messages`);
+    await page.getByText("orders.browser").first().waitFor();
+  },
+
   "who only looks is offered nothing that changes, and the server refuses it": async (visit) => {
     const page = await visit.open(ORDERS, { as: "vic" });
     await heading("ORDERS")(page);
