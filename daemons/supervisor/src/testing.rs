@@ -1,5 +1,6 @@
 //! A real nats-server for the tests of every crate, and the files of a daemon beside it.
 
+mod running;
 mod unit;
 
 use std::{
@@ -14,6 +15,7 @@ use crate::{
     log::LogSink,
     process::{Launch, NatsServer},
 };
+pub use running::{Notifications, Running};
 pub use unit::Unit;
 
 /// How long a server may take until it is ready: a machine that builds as well is slow.

@@ -1,23 +1,13 @@
 //! The program as systemd runs it: exit codes, credentials, notifications.
 
-use std::{
-    fs,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::{sys::signal::Signal, unistd::Pid};
 use supervisor::testing::Unit;
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
 
 use crate::node::{DEADLINE, JETSTREAM, Node};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leafbox-health");
 
 /// A health daemon beside the given server.
 fn unit(server: &Node) -> Unit {
@@ -29,19 +19,8 @@ fn unit(server: &Node) -> Unit {
     Unit::new(server.folder.path(), "health", &node, &nkeys::KeyPair::new_user().seed().unwrap())
 }
 
-fn start(unit: &Unit) -> Child {
-    command(unit).spawn().unwrap()
-}
-
-fn command(unit: &Unit) -> Command {
-    let mut command = unit.command(env!("CARGO_BIN_EXE_leafbox-health"));
-    command.stderr(Stdio::piped());
-    command
-}
-
 async fn refused(unit: &Unit) -> (Option<i32>, String) {
-    let output = timeout(DEADLINE, start(unit).wait_with_output()).await.unwrap().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    unit.start(PROGRAM).ended().await
 }
 
 #[tokio::test]
@@ -49,36 +28,23 @@ async fn it_tells_systemd_that_it_is_ready_alive_and_stopping_and_exits_with_0()
     let server = Node::start(JETSTREAM).await;
     let bucket = server.make_bucket().await;
     let unit = unit(&server);
-    let told = UnixDatagram::bind(&unit.notify).unwrap();
-    told.set_read_timeout(Some(DEADLINE)).unwrap();
-    let told = std::sync::Arc::new(told);
-    let next = async || {
-        let told = std::sync::Arc::clone(&told);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut buffer = [0; 256];
-            let length = told.recv(&mut buffer).unwrap();
-            String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
-        });
-        read.await.unwrap()
-    };
-    let daemon = start(&unit);
-    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
-    let mut messages = [next().await, next().await];
+    let told = unit.notifications();
+    let daemon = unit.start(PROGRAM);
+    let mut messages = [told.next().await, told.next().await];
     messages.sort();
     assert_eq!(messages, ["READY=1", "WATCHDOG=1"]);
-    assert_eq!(next().await, "WATCHDOG=1", "it goes on being alive");
+    assert_eq!(told.next().await, "WATCHDOG=1", "it goes on being alive");
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while bucket.get("shop-1").await.unwrap().is_none() {
         assert!(tokio::time::Instant::now() < deadline, "no heartbeat was stored");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    kill(pid, Signal::SIGTERM).unwrap();
-    let output = timeout(DEADLINE, daemon.wait_with_output()).await.unwrap().unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{log}");
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.ended().await;
+    assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("received SIGTERM"), "{log}");
-    while next().await != "STOPPING=1" {}
+    told.hear("STOPPING=1").await;
 }
 
 #[tokio::test]
@@ -110,7 +76,7 @@ async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_t
 
 /// A line of `/proc/<pid>/status`.
 #[cfg(target_os = "linux")]
-fn status(pid: u32, key: &str) -> String {
+fn status(pid: Pid, key: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     value.unwrap_or_else(|| panic!("no {key} in {text}")).trim().to_owned()
@@ -125,34 +91,19 @@ async fn confined_by_itself_it_reads_what_it_needs_and_nothing_else() {
     let credentials = server.folder.path().join("credentials");
     fs::rename(unit.data.join("keys"), &credentials).unwrap();
     fs::rename(credentials.join("health.creds"), credentials.join("leafbox_health.creds")).unwrap();
-    let told = UnixDatagram::bind(&unit.notify).unwrap();
-    told.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = unit.notifications();
     let run = unit.data.join("run");
     health::Applied::now(true, Vec::new(), "digest").write(&unit.data).unwrap();
     fs::set_permissions(&run, fs::Permissions::from_mode(0o555)).unwrap();
 
-    let log = server.folder.path().join("log");
-    let daemon = command(&unit)
-        .env("CREDENTIALS_DIRECTORY", &credentials)
-        .env("LEAFBOX_LOG", "debug,async_nats=off")
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let ready = tokio::task::spawn_blocking(move || {
-        let mut buffer = [0; 256];
-        while !buffer.starts_with(b"READY=1") {
-            told.recv(&mut buffer).unwrap();
-        }
-    });
-    ready.await.unwrap();
-    let pid = daemon.id().unwrap();
+    let daemon = unit.run(unit.command(PROGRAM).env("CREDENTIALS_DIRECTORY", &credentials));
+    told.hear("READY=1").await;
+    let pid = daemon.pid();
     assert_eq!(status(pid, "NoNewPrivs"), "1");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(status(pid, set), "0000000000000000", "{set}");
     }
-    let log = fs::read_to_string(&log).unwrap();
-    let address = log.lines().find_map(|line| line.split_once("listening on ")).expect("it says where").1;
-    let http = runtime::Monitoring::new(address.trim().parse().unwrap());
+    let http = runtime::Monitoring::new(daemon.listening().await);
     let stores = async || {
         let (_, body) = http.get("/readyz?format=json").await.unwrap();
         let report: health::Report = serde_json::from_slice(&body).unwrap();
@@ -161,7 +112,7 @@ async fn confined_by_itself_it_reads_what_it_needs_and_nothing_else() {
     };
     assert!(stores().await.0, "{:?}", stores().await);
 
-    if log.contains("this kernel has no Landlock") {
+    if daemon.log().contains("this kernel has no Landlock") {
         eprintln!("skipped: this kernel has no Landlock");
         return;
     }
@@ -181,21 +132,12 @@ async fn confined_by_itself_it_reads_what_it_needs_and_nothing_else() {
 async fn a_second_signal_ends_it_at_once_with_130() {
     let server = Node::start(JETSTREAM).await;
     let unit = unit(&server);
-    let told = UnixDatagram::bind(&unit.notify).unwrap();
-    told.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mut daemon = start(&unit);
-    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
-    let ready = tokio::task::spawn_blocking(move || {
-        let mut buffer = [0; 256];
-        while !buffer.starts_with(b"READY=1") {
-            told.recv(&mut buffer).unwrap();
-        }
-    });
-    ready.await.unwrap();
+    let told = unit.notifications();
+    let daemon = unit.start(PROGRAM);
+    told.hear("READY=1").await;
     // Both arrive before it can run on, so that it cannot have stopped in between.
     for signal in [Signal::SIGSTOP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCONT] {
-        kill(pid, signal).unwrap();
+        daemon.signal(signal);
     }
-    let status = timeout(DEADLINE, daemon.wait()).await.unwrap().unwrap();
-    assert_eq!(status.code(), Some(130));
+    assert_eq!(daemon.ended().await.0, Some(130));
 }

@@ -1,17 +1,13 @@
 //! The program as systemd runs it: exit codes, credentials, notifications, and what it may reach.
 
-use std::{fs, net::SocketAddr, os::unix::net::UnixDatagram, path::PathBuf};
+use std::fs;
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use supervisor::testing::Unit;
-use tokio::{process::Child, time::timeout};
 
 use crate::{
     client::{Client, sha256},
-    harness::{DEADLINE, Node, content, until},
+    harness::{Node, content, until},
 };
 
 /// A registry beside the given server.
@@ -25,51 +21,18 @@ fn unit(server: &Node) -> Unit {
     Unit::new(server.folder.path(), "registry", &node, &nkeys::KeyPair::new_user().seed().unwrap())
 }
 
-/// Its standard error.
-fn log(unit: &Unit) -> PathBuf {
-    unit.data.with_file_name("log")
-}
-
-fn start(unit: &Unit) -> Child {
-    unit.command(env!("CARGO_BIN_EXE_leafbox-registry"))
-        .env("LEAFBOX_LOG", "debug,async_nats=off")
-        .stderr(fs::File::create(log(unit)).unwrap())
-        .spawn()
-        .unwrap()
-}
-
-async fn ended(unit: &Unit, mut daemon: Child) -> (Option<i32>, String) {
-    let status = timeout(DEADLINE, daemon.wait()).await.unwrap().unwrap();
-    (status.code(), fs::read_to_string(log(unit)).unwrap())
-}
-
-async fn listening(unit: &Unit) -> SocketAddr {
-    let address = || {
-        let log = fs::read_to_string(log(unit)).unwrap();
-        let (_, address) = log.lines().find_map(|line| line.split_once("listening on "))?;
-        address.trim().parse().ok()
-    };
-    until("listening", async || address().is_some()).await;
-    address().unwrap()
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leafbox-registry");
 
 /// It is confined when it listens: what follows shows that nothing is missing to it.
 #[tokio::test]
 async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     let server = Node::start().await;
     let unit = unit(&server);
-    let told = UnixDatagram::bind(&unit.notify).unwrap();
-    told.set_nonblocking(true).unwrap();
-    let heard = |wanted: &str| {
-        let mut buffer = [0; 256];
-        std::iter::from_fn(|| told.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()))
-            .any(|message| message.starts_with(wanted.as_bytes()))
-    };
-    let daemon = start(&unit);
-    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
-    until("READY=1", async || heard("READY=1")).await;
-    until("WATCHDOG=1", async || heard("WATCHDOG=1")).await;
-    let address = listening(&unit).await;
+    let told = unit.notifications();
+    let daemon = unit.start(PROGRAM);
+    told.hear("READY=1").await;
+    told.hear("WATCHDOG=1").await;
+    let address = daemon.listening().await;
     let client = Client { address, authorization: None };
     until("ready", async || client.get("/readyz").await.status == 200).await;
     let layer = content(1, 2_500_000);
@@ -83,10 +46,11 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     })
     .await;
     assert!(!client.get("/metrics").await.text().contains("\nleafbox_registry_cache_hits_total 0\n"));
-    kill(pid, Signal::SIGTERM).unwrap();
-    let (code, log) = ended(&unit, daemon).await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("received SIGTERM") && heard("STOPPING=1"), "{log}");
+    assert!(log.contains("received SIGTERM"), "{log}");
+    told.hear("STOPPING=1").await;
     assert!(!log.contains("ERROR") && !log.contains("Permission denied"), "{log}");
 }
 
@@ -95,7 +59,7 @@ async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_t
     let server = Node::start().await;
     let unit = unit(&server);
     let creds = fs::read_to_string(&unit.creds).unwrap();
-    let refused = async || ended(&unit, start(&unit)).await;
+    let refused = async || unit.start(PROGRAM).ended().await;
 
     unit.write_creds(&creds, 0o644);
     let (code, log) = refused().await;

@@ -3,22 +3,17 @@
 use std::{
     fs,
     net::SocketAddr,
-    os::unix::net::UnixDatagram,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sse_bridge::login::{Invite, Users};
 use supervisor::testing::Unit;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::Child,
     time::timeout,
 };
 
@@ -26,6 +21,8 @@ use crate::{
     login::device::Device,
     server::{DEADLINE, Server},
 };
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_leafbox-sse-bridge");
 
 /// A console beside the given server, with the creds of both accounts.
 fn unit(server: &Server) -> Unit {
@@ -44,40 +41,12 @@ fn of_sys(unit: &Unit) -> PathBuf {
     unit.creds.with_file_name("console-SYS.creds")
 }
 
-/// Its standard error.
-fn log(unit: &Unit) -> PathBuf {
-    unit.data.with_file_name("log")
-}
-
-fn start(unit: &Unit) -> Child {
-    unit.command(env!("CARGO_BIN_EXE_leafbox-sse-bridge"))
-        .env("LEAFBOX_LOG", "debug,async_nats=off")
-        .stderr(fs::File::create(log(unit)).unwrap())
-        .spawn()
-        .unwrap()
-}
-
-async fn ended(unit: &Unit, mut daemon: Child) -> (Option<i32>, String) {
-    let status = timeout(DEADLINE, daemon.wait()).await.unwrap().unwrap();
-    (status.code(), fs::read_to_string(log(unit)).unwrap())
-}
-
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
         assert!(started.elapsed() < DEADLINE, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-async fn listening(unit: &Unit) -> SocketAddr {
-    let address = || {
-        let log = fs::read_to_string(log(unit)).unwrap();
-        let (_, address) = log.lines().find_map(|line| line.split_once("listening on "))?;
-        address.trim().parse().ok()
-    };
-    until("listening", async || address().is_some()).await;
-    address().unwrap()
 }
 
 /// Asks as a page of the console does, and gives head and body of the answer.
@@ -106,18 +75,11 @@ async fn post(address: SocketAddr, path: &str, body: &Value) -> (String, Value) 
 async fn it_lets_people_in_confined_tells_systemd_and_exits_with_0() {
     let server = Server::start().await;
     let unit = unit(&server);
-    let told = UnixDatagram::bind(&unit.notify).unwrap();
-    told.set_nonblocking(true).unwrap();
-    let heard = |wanted: &str| {
-        let mut buffer = [0; 256];
-        std::iter::from_fn(|| told.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()))
-            .any(|message| message.starts_with(wanted.as_bytes()))
-    };
-    let daemon = start(&unit);
-    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
-    until("READY=1", async || heard("READY=1")).await;
-    until("WATCHDOG=1", async || heard("WATCHDOG=1")).await;
-    let address = listening(&unit).await;
+    let told = unit.notifications();
+    let daemon = unit.start(PROGRAM);
+    told.hear("READY=1").await;
+    told.hear("WATCHDOG=1").await;
+    let address = daemon.listening().await;
 
     let client = server.client().await;
     let (users, _following) = Users::follow(&client);
@@ -142,10 +104,11 @@ async fn it_lets_people_in_confined_tells_systemd_and_exits_with_0() {
     let info = client.request("$SRV.INFO.leafbox-sse-bridge", "".into()).await.unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&info.payload).unwrap()["metadata"]["node"], "shop-1");
 
-    kill(pid, Signal::SIGTERM).unwrap();
-    let (code, log) = ended(&unit, daemon).await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("received SIGTERM") && heard("STOPPING=1"), "{log}");
+    assert!(log.contains("received SIGTERM"), "{log}");
+    told.hear("STOPPING=1").await;
     assert!(!log.contains("ERROR") && !log.contains("Permission denied"), "{log}");
 }
 
@@ -154,7 +117,7 @@ async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_t
     let server = Server::start().await;
     let unit = unit(&server);
     let creds = fs::read_to_string(&unit.creds).unwrap();
-    let refused = async || ended(&unit, start(&unit)).await;
+    let refused = async || unit.start(PROGRAM).ended().await;
 
     unit.write_creds(&creds, 0o644);
     let (code, log) = refused().await;
@@ -184,13 +147,12 @@ async fn without_the_creds_of_sys_it_runs_and_says_what_it_cannot_show() {
     let server = Server::start().await;
     let unit = unit(&server);
     fs::remove_file(of_sys(&unit)).unwrap();
-    let daemon = start(&unit);
-    let address = listening(&unit).await;
+    let daemon = unit.start(PROGRAM);
+    let address = daemon.listening().await;
     let (head, _) = ask(address, "GET /healthz", "", "").await;
     assert!(head.contains(" 200 OK"), "{head}");
-    let pid = Pid::from_raw(i32::try_from(daemon.id().unwrap()).unwrap());
-    kill(pid, Signal::SIGTERM).unwrap();
-    let (code, log) = ended(&unit, daemon).await;
+    daemon.signal(Signal::SIGTERM);
+    let (code, log) = daemon.ended().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(
         log.contains("shows nothing of the servers: the credential `console-SYS.creds` is missing"),

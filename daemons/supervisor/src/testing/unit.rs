@@ -7,7 +7,9 @@ use std::{
     process::Stdio,
 };
 
-use tokio::process::Command;
+use tokio::{net::UnixDatagram, process::Command};
+
+use super::{Notifications, Running};
 
 /// The files of a daemon, as its unit has them. Its `node.toml` is to say `data = "data"`.
 #[derive(Debug)]
@@ -18,8 +20,7 @@ pub struct Unit {
     pub data: PathBuf,
     /// The creds that the daemon connects with: a server without accounts takes them.
     pub creds: PathBuf,
-    /// Where it tells systemd how it is: a test may bind a datagram socket there.
-    pub notify: PathBuf,
+    notify: PathBuf,
 }
 
 impl Unit {
@@ -70,6 +71,33 @@ impl Unit {
             .stdout(Stdio::null())
             .kill_on_drop(true);
         command
+    }
+
+    /// Starts the program with a log that tells all.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(&self, program: &str) -> Running {
+        self.run(&mut self.command(program))
+    }
+
+    /// Starts what [`Self::command`] gave and the test has changed.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run(&self, command: &mut Command) -> Running {
+        let log = self.data.with_file_name("log");
+        let stderr = fs::File::create(&log).expect("a log");
+        let child = command.env("LEAFBOX_LOG", "debug,async_nats=off").stderr(stderr).spawn();
+        Running { child: child.expect("the program starts"), log }
+    }
+
+    /// Listens where the program tells systemd how it is.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, or when somebody listens there already.
+    pub fn notifications(&self) -> Notifications {
+        Notifications(UnixDatagram::bind(&self.notify).expect("a socket"))
     }
 }
 
