@@ -85,7 +85,7 @@ impl Visit {
         self.shown(failure.status(self.writes), title, Freshness::Still, &content)
     }
 
-    /// What an action is answered: the page at `path`, which says what was done.
+    /// The page at `path`, which says what was done.
     pub(super) fn go(&self, path: &str, message: Message) -> Response {
         let name = self.console.told.keep(&self.caller.session, message);
         let between = if path.contains('?') { '&' } else { '?' };
@@ -93,6 +93,14 @@ impl Visit {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
         (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+    }
+
+    /// What an action is answered: where to go and what to say there, or what kept it from being done.
+    pub(super) fn acted(&self, title: &str, done: Result<(String, Message), Failure>) -> Response {
+        match done {
+            Ok((path, message)) => self.go(&path, message),
+            Err(failure) => self.failed(title, &failure),
+        }
     }
 
     /// Tells the audit stream what the caller did, and to what.

@@ -55,17 +55,13 @@ pub(super) async fn kick(
         let told =
             format!("{}, cid {} of {} at {}", info.name, info.cid, one.row.account, one.row.server.name);
         visit.tell(What::ConnectionKicked, told);
-        Ok::<_, Failure>(one.title())
+        let text = format!(
+            "{} was ended. Most clients connect again by themselves: who is to stay away loses its creds.",
+            one.title()
+        );
+        Ok(("/connections".to_owned(), Message::done(text)))
     };
-    match ended.await {
-        Ok(title) => {
-            let text = format!(
-                "{title} was ended. Most clients connect again by themselves: who is to stay away loses its creds."
-            );
-            visit.go("/connections", Message::done(text))
-        }
-        Err(failure) => visit.failed("The connection was not ended", &failure),
-    }
+    visit.acted("The connection was not ended", ended.await)
 }
 
 struct One {

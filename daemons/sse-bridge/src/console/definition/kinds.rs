@@ -12,7 +12,9 @@ pub(in crate::console) struct Kind {
     pub(super) without: &'static [&'static str],
 }
 
+/// What comes first of a stream; its name, which stays, in the form of a new one alone.
 const FIRST: &[&str] = &[
+    "/name",
     "/description",
     "/subjects",
     "/retention",
@@ -23,22 +25,12 @@ const FIRST: &[&str] = &[
     "/max_bytes",
     "/max_age",
 ];
+
 /// A stream that is made.
 pub(in crate::console) const STREAMS: Kind = Kind {
     schema: "io.nats.jetstream.api.v1.stream_create_request",
     root: "",
-    first: &[
-        "/name",
-        "/description",
-        "/subjects",
-        "/retention",
-        "/discard",
-        "/storage",
-        "/num_replicas",
-        "/max_msgs",
-        "/max_bytes",
-        "/max_age",
-    ],
+    first: FIRST,
     without: &["/pedantic"],
 };
 /// A stream that is defined otherwise: its name stays.

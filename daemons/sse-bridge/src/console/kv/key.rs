@@ -170,29 +170,24 @@ fn edit(bucket: &Bucket, key: &str, newest: Option<&Entry>, again: Option<&Again
 
 fn destruction(bucket: &Bucket, key: &str, newest: Option<&Entry>) -> Markup {
     let revision = newest.map_or(0, |entry| entry.revision);
+    let forms = [
+        ("delete", "del", "Delete", "Its history stays, and it can have a value again."),
+        ("purge", "purge", "Purge", "Its history goes with it, and does not come back."),
+    ];
     html! {
         h2 { "Destroy" }
-        details {
-            summary { "Delete the key" }
-            form.danger method="post" action=(bucket.path(&["delete"])) {
-                p { "Its history stays, and it can have a value again." }
-                input type="hidden" name="key" value=(key);
-                input type="hidden" name="revision" value=(revision);
-                (confirm("delete-confirm", key))
-                button.danger type="submit" { "Delete" }
+        @for (action, word, name, what) in forms {
+            details {
+                summary { (name) " the key" }
+                form.danger method="post" action=(bucket.path(&[action])) {
+                    p { (what) }
+                    input type="hidden" name="key" value=(key);
+                    input type="hidden" name="revision" value=(revision);
+                    (confirm(&format!("{action}-confirm"), key))
+                    button.danger type="submit" { (name) }
+                }
+                (command(&["kv", word, bucket.name.as_str(), key]))
             }
-            (command(&["kv", "del", bucket.name.as_str(), key]))
-        }
-        details {
-            summary { "Purge the key" }
-            form.danger method="post" action=(bucket.path(&["purge"])) {
-                p { "Its history goes with it, and does not come back." }
-                input type="hidden" name="key" value=(key);
-                input type="hidden" name="revision" value=(revision);
-                (confirm("purge-confirm", key))
-                button.danger type="submit" { "Purge" }
-            }
-            (command(&["kv", "purge", bucket.name.as_str(), key]))
         }
     }
 }

@@ -149,10 +149,7 @@ async fn take_away(
             written => written?,
         };
         visit.tell(what, format!("{account}/{bucket}/{}", change.key));
-        Ok::<_, Failure>(change)
+        Ok((change.bucket.path(&[]), Message::done(format!("{} is {word}", change.key))))
     };
-    match done.await {
-        Ok(change) => visit.go(&change.bucket.path(&[]), Message::done(format!("{} is {word}", change.key))),
-        Err(failure) => visit.failed("Take a key away", &failure),
-    }
+    visit.acted("Take a key away", done.await)
 }

@@ -12,7 +12,6 @@ use super::Bucket;
 use crate::{
     audit::What,
     console::{
-        failure::Failure,
         form::Inputs,
         jetstream::{WRITING, answered},
         told::Message,
@@ -48,10 +47,7 @@ pub(super) async fn delete(
             bucket.account.write(&format!("STREAM.PURGE.{stream}"), &filter).await?;
         }
         visit.tell(What::ObjectDeleted, format!("{account}/{}/{name}", bucket.name.as_str()));
-        Ok::<_, Failure>((bucket.path(&[]), name.to_owned()))
+        Ok((bucket.path(&[]), Message::done(format!("{name} is deleted"))))
     };
-    match done.await {
-        Ok((path, name)) => visit.go(&path, Message::done(format!("{name} is deleted"))),
-        Err(failure) => visit.failed("Delete an object", &failure),
-    }
+    visit.acted("Delete an object", done.await)
 }

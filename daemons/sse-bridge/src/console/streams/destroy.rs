@@ -6,14 +6,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{Place, undeclared};
 use crate::{
     audit::What,
     console::{
         failure::Failure,
         form::Inputs,
         guard,
-        jetstream::is_declared,
         told::Message,
         visit::{Admin, Operator},
     },
@@ -51,14 +50,9 @@ pub(super) async fn purge(
         let answer = place.account.write(&format!("STREAM.PURGE.{stream}"), &body).await?;
         let count = answer["purged"].to_string();
         visit.tell(What::StreamPurged, format!("{account}/{stream}: {count} messages {body}"));
-        Ok::<_, Failure>((place.path(&[]), count))
+        Ok((place.path(&[]), Message::done(format!("{count} messages of {stream} are purged"))))
     };
-    match done.await {
-        Ok((path, count)) => {
-            visit.go(&path, Message::done(format!("{count} messages of {stream} are purged")))
-        }
-        Err(failure) => visit.failed("Purge", &failure),
-    }
+    visit.acted("Purge", done.await)
 }
 
 /// `POST /streams/{account}/{stream}/delete`.
@@ -74,12 +68,10 @@ pub(super) async fn delete(
         place.undeclared().await?;
         place.account.write(&format!("STREAM.DELETE.{stream}"), &Value::Null).await?;
         visit.tell(What::StreamDeleted, format!("{account}/{stream}"));
-        Ok::<_, Failure>(())
+        let message = Message::done(format!("the stream {stream} of {account} is deleted"));
+        Ok(("/streams".to_owned(), message))
     };
-    match done.await {
-        Ok(()) => visit.go("/streams", Message::done(format!("the stream {stream} of {account} is deleted"))),
-        Err(failure) => visit.failed("Delete a stream", &failure),
-    }
+    visit.acted("Delete a stream", done.await)
 }
 
 /// `POST /streams/{account}/{stream}/messages/{sequence}/delete`.
@@ -96,12 +88,10 @@ pub(super) async fn delete_message(
         let body = json!({ "seq": sequence, "no_erase": true });
         place.account.write(&format!("STREAM.MSG.DELETE.{stream}"), &body).await?;
         visit.tell(What::MessageDeleted, format!("{account}/{stream}: sequence {sequence}"));
-        Ok::<_, Failure>(place.path(&["messages"]))
+        let message = Message::done(format!("the message {sequence} of {stream} is deleted"));
+        Ok((place.path(&["messages"]), message))
     };
-    match done.await {
-        Ok(path) => visit.go(&path, Message::done(format!("the message {sequence} of {stream} is deleted"))),
-        Err(failure) => visit.failed("Delete a message", &failure),
-    }
+    visit.acted("Delete a message", done.await)
 }
 
 /// `POST /streams/{account}/{stream}/consumers/{consumer}/delete`.
@@ -117,15 +107,11 @@ pub(super) async fn delete_consumer(
         place.stream.writable()?;
         inputs.confirms(name)?;
         let info = place.account.consumer(&place.stream, name).await?;
-        if is_declared(&info["config"]) {
-            return Err(Failure::Declared { what: format!("the consumer {name}") });
-        }
+        undeclared(&info["config"], || format!("the consumer {name}"))?;
         place.account.write(&format!("CONSUMER.DELETE.{stream}.{name}"), &Value::Null).await?;
         visit.tell(What::ConsumerDeleted, format!("{account}/{stream}/{name}"));
-        Ok::<_, Failure>(place.path(&[]))
+        let message = Message::done(format!("the consumer {consumer} of {stream} is deleted"));
+        Ok((place.path(&[]), message))
     };
-    match done.await {
-        Ok(path) => visit.go(&path, Message::done(format!("the consumer {consumer} of {stream} is deleted"))),
-        Err(failure) => visit.failed("Delete a consumer", &failure),
-    }
+    visit.acted("Delete a consumer", done.await)
 }

@@ -67,11 +67,13 @@ impl Place {
     /// Refuses what fleet.toml declares: it would be made again, or the file would no longer say what is.
     async fn undeclared(&self) -> Result<(), Failure> {
         let info = self.account.stream(&self.stream).await?;
-        if is_declared(&info["config"]) {
-            return Err(Failure::Declared { what: format!("the stream {}", self.stream.as_str()) });
-        }
-        Ok(())
+        undeclared(&info["config"], || format!("the stream {}", self.stream.as_str()))
     }
+}
+
+/// Refuses what fleet.toml declares, in the same words for a stream and a consumer.
+fn undeclared(config: &Value, what: impl FnOnce() -> String) -> Result<(), Failure> {
+    if is_declared(config) { Err(Failure::Declared { what: what() }) } else { Ok(()) }
 }
 
 /// Where a page is, from the list on.
