@@ -18,6 +18,9 @@ pub(super) enum Failure {
     /// It is done for nobody.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The role may not watch the subject.
+    #[error(transparent)]
+    Unwatched(#[from] crate::feed::Refused),
     /// There is no connection to such an account.
     #[error("there is no account `{asked}` here: there are {known}")]
     NoAccount { asked: String, known: String },
@@ -48,7 +51,7 @@ impl Failure {
     /// The status of an answer to a request that reads, or to one that `writes`.
     pub(super) fn status(&self, writes: bool) -> StatusCode {
         match self {
-            Self::Role { .. } => StatusCode::FORBIDDEN,
+            Self::Role { .. } | Self::Unwatched(_) => StatusCode::FORBIDDEN,
             Self::Refused(refused) => match refused {
                 Refused::Secret(_)
                 | Refused::Own(_)

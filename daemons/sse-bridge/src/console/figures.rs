@@ -37,6 +37,16 @@ pub(super) fn moment(text: &str) -> Markup {
     }
 }
 
+/// A text of somebody's, as a sentence before others.
+pub(super) fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    if text.is_empty() || text.ends_with(['.', '!', '?', '…']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}
+
 /// Now, to the second, in RFC 3339.
 pub(super) fn now() -> String {
     let now = OffsetDateTime::now_utc();
@@ -51,6 +61,11 @@ mod tests {
     fn spans_and_bytes_are_in_the_unit_that_fits() {
         assert_eq!([0, 59, 60, 3600, 86_400 * 3].map(span), ["0 s", "59 s", "1 min", "1 h 0 min", "3 d 0 h"]);
         assert_eq!([0, 1023, 1 << 20].map(bytes), ["0 B", "1023 B", "1.0 MiB"]);
+    }
+
+    #[test]
+    fn a_description_ends_before_what_follows_it() {
+        assert_eq!(["price by article ", "Why?", ""].map(sentence), ["price by article.", "Why?", ""]);
     }
 
     #[test]

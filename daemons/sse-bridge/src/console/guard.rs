@@ -11,7 +11,7 @@ use settings::{
     builtin::{CONSOLE_USERS, REGISTRY_RECORDS},
 };
 
-use crate::feed::Pattern;
+use crate::feed::{Pattern, SYS};
 
 /// The longest name of a stream, consumer, bucket or key, bytes.
 const LONGEST_NAME: usize = 255;
@@ -68,6 +68,10 @@ pub(super) struct BucketName {
     stream: StreamName,
 }
 
+/// A subject that may be listened to, with wildcards or without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard(Pattern);
+
 /// A subject that may be published to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Published(String);
@@ -118,6 +122,27 @@ impl BucketName {
     /// The stream that holds it.
     pub(super) fn stream(&self) -> &StreamName {
         &self.stream
+    }
+}
+
+impl Heard {
+    /// A subject of `account` that somebody wants to listen to. Whose role suffices, the table of feeds
+    /// says ([`crate::feed::Policy`]).
+    pub(super) fn read(account: &str, subject: &str) -> Result<Self, Refused> {
+        let pattern: Pattern = subject.parse()?;
+        // Its events hold the JWTs of those who connect: the page of events shows them without.
+        if account == SYS {
+            return Err(Refused::Internal(format!("{subject} of the account {SYS}")));
+        }
+        let secret = |bucket| overlap(&format!("$KV.{bucket}.>"), &pattern);
+        if account == LEAFBOX_ACCOUNT && [CONSOLE_USERS, REGISTRY_RECORDS].into_iter().any(secret) {
+            return Err(Refused::Secret(subject.to_owned()));
+        }
+        Ok(Self(pattern))
+    }
+
+    pub(super) fn pattern(&self) -> &Pattern {
+        &self.0
     }
 }
 

@@ -31,10 +31,10 @@ mod objects;
 mod overview;
 mod page;
 mod payload;
-mod publish;
 mod servers;
 mod stored;
 mod streams;
+mod tester;
 mod told;
 mod topology;
 mod visit;
@@ -120,7 +120,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .merge(api::router())
         .merge(kv::router())
         .merge(objects::router())
-        .merge(publish::router())
+        .merge(tester::router())
         .merge(streams::router())
         .merge(connections::router())
         .merge(events::router())

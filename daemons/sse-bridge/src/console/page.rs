@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{Console, figures};
-use crate::{Caller, Role};
+use crate::Caller;
 
 /// The pages, in the order of the navigation.
 const PAGES: &[(&str, &str)] = &[
@@ -11,7 +11,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/streams", "Streams"),
     ("/kv", "Keys and values"),
     ("/objects", "Objects"),
-    ("/publish", "Publish"),
+    ("/publish", "Publish and subscribe"),
     ("/connections", "Connections"),
     ("/topology", "Topology"),
     ("/events", "Events"),
@@ -61,7 +61,7 @@ pub(super) fn page(
                     p.brand { img src="/assets/leaf.svg" alt="" width="24" height="24"; "leafbox" }
                     nav aria-label="Pages" {
                         ul {
-                            @for (at, name) in PAGES.iter().copied().filter(|(at, _)| is_offered(at, caller.role)) {
+                            @for (at, name) in PAGES.iter().copied() {
                                 li { a href=(at) aria-current=[is_at(at, path).then_some("page")] { (name) } }
                             }
                         }
@@ -81,11 +81,6 @@ pub(super) fn page(
             }
         }
     }
-}
-
-/// Whether a page is anything to a role: what it may not do is not offered.
-fn is_offered(at: &str, role: Role) -> bool {
-    at != "/publish" || role >= Role::Operator
 }
 
 /// Whether `path` is the page at `at`, or below it.

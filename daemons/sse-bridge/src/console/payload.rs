@@ -69,6 +69,26 @@ pub(super) fn payload(payload: &[u8], view: Option<View>, most: usize) -> Markup
     }
 }
 
+/// Headers as a table; nothing where there are none.
+pub(super) fn headers<'a>(caption: &str, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
+    let mut headers = headers.peekable();
+    html! {
+        @if headers.peek().is_some() {
+            table {
+                caption { (caption) }
+                thead { tr { th scope="col" { "Name" } th scope="col" { "Value" } } }
+                tbody { @for (name, value) in headers { tr { th scope="row" { (name) } td { (value) } } } }
+            }
+        }
+    }
+}
+
+/// The headers of a message that came.
+pub(super) fn pairs(headers: Option<&async_nats::HeaderMap>) -> impl Iterator<Item = (&str, &str)> {
+    let all = headers.into_iter().flat_map(|headers| headers.iter());
+    all.flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())))
+}
+
 /// What of a payload fits in a line.
 pub(super) fn summary(data: &[u8]) -> String {
     const SHOWN: usize = 60;

@@ -22,7 +22,7 @@ use super::{
     hub::Feeds,
     jetstream::{JetStream, JetStreamError},
     origin::is_own,
-    policy::{LEAFBOX, SYS},
+    policy::{LEAFBOX, Refused, SYS},
     position::LastEventId,
     query::{Asked, Kind},
     replay::{From, Locate},
@@ -115,7 +115,15 @@ impl Feeds {
     /// Whether the caller may watch all of a subject of an account: what may not be watched is not
     /// offered.
     pub fn allows(&self, caller: &Caller, account: &str, subject: &Pattern) -> bool {
-        self.0.policy.check(caller.role, account, subject).is_ok()
+        self.check(caller, account, subject).is_ok()
+    }
+
+    /// The same, with the reason.
+    ///
+    /// # Errors
+    /// With what to ask for instead.
+    pub fn check(&self, caller: &Caller, account: &str, subject: &Pattern) -> Result<(), Refused> {
+        self.0.policy.check(caller.role, account, subject)
     }
 
     /// The feeds that are asked for, each checked.

@@ -21,7 +21,7 @@ use crate::{
         buckets,
         command::command,
         failure::Failure,
-        figures::bytes,
+        figures::{bytes, sentence},
         link::{self, escaped},
         live,
         visit::Visit,
@@ -125,7 +125,7 @@ fn page(visit: &Visit, bucket: &Bucket, keys: &Keys, wanted: &Wanted, shown: &Ma
         nav aria-label="Where this is" { ul { li { a href="/kv" { "Keys and values" } } } }
         p {
             "In the account " strong { (bucket.account.name) } ". " (buckets::declared(&keys.info))
-            @if let Some(description) = config["description"].as_str() { " " (description) }
+            @if let Some(description) = config["description"].as_str() { " " (sentence(description)) }
             " It holds " (bytes(state["bytes"].as_u64().unwrap_or_default())) " in the stream "
             a href=(link::path(&["streams", &bucket.account.name, bucket.name.stream().as_str()])) { (bucket.name.stream().as_str()) }
             ", and keeps " (config["max_msgs_per_subject"]) " revisions of a key."

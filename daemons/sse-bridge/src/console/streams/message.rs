@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Place, messages::headers, trail};
+use super::{Place, trail};
 use crate::{
     Role,
     console::{
@@ -17,7 +17,7 @@ use crate::{
         failure::Failure,
         figures::{bytes, moment},
         form::confirm,
-        payload::{ALONE, View, payload},
+        payload::{ALONE, View, headers, payload},
         stored::Stored,
         visit::Visit,
     },
@@ -80,7 +80,7 @@ fn page(visit: &Visit, place: &Place, message: &Stored, view: Option<View>) -> M
             dt { "Stored" } dd { (moment(&message.time)) }
             dt { "Size" } dd { (bytes(message.data.len() as u64)) }
         }
-        (headers(message))
+        (headers("Headers", message.headers()))
         h2 { "Payload" }
         nav.pager aria-label="How the payload is shown" {
             @for other in View::ALL {

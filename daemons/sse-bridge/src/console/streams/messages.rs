@@ -21,7 +21,7 @@ use crate::{
         figures::{bytes, moment},
         guard,
         link::escaped,
-        payload::{IN_LIST, payload, summary},
+        payload::{IN_LIST, headers, payload, summary},
         stored::Stored,
         visit::Visit,
     },
@@ -148,20 +148,6 @@ async fn find(place: &Place, from: &From, state: &State) -> Result<Vec<Stored>, 
     Ok(messages)
 }
 
-/// The headers of a message as a table; nothing where it has none.
-pub(super) fn headers(message: &Stored) -> Markup {
-    let headers: Vec<_> = message.headers().collect();
-    html! {
-        @if !headers.is_empty() {
-            table {
-                caption { "Headers" }
-                thead { tr { th scope="col" { "Name" } th scope="col" { "Value" } } }
-                tbody { @for (name, value) in headers { tr { th scope="row" { (name) } td { (value) } } } }
-            }
-        }
-    }
-}
-
 fn page(place: &Place, asked: &Asked, from: &From, state: &State, messages: &[Stored]) -> Markup {
     let path = place.path(&["messages"]);
     html! {
@@ -211,7 +197,7 @@ fn table(place: &Place, messages: &[Stored]) -> Markup {
                             td {
                                 details {
                                     summary { (summary(&message.data)) }
-                                    (headers(message))
+                                    (headers("Headers", message.headers()))
                                     (payload(&message.data, None, IN_LIST))
                                 }
                             }

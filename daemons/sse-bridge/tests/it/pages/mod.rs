@@ -3,6 +3,7 @@
 
 mod edit;
 mod kv;
+mod listen;
 mod objects;
 mod publish;
 mod streams;

@@ -1,56 +1,34 @@
-//! `/publish`: a message by hand, and what answers it.
+//! A message by hand, and what answers it.
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, RequestErrorKind};
-use axum::{Router, extract::Request, response::Response, routing::get};
 use maud::{Markup, html};
 use tokio::time::timeout;
 
-use super::{
-    Console,
-    command::command,
-    failure::Failure,
-    form::Inputs,
-    guard::{self, Published},
-    jetstream::WRITING,
-    payload::{ALONE, payload},
-    visit::{Operator, Visit},
-};
+use super::accounts;
 use crate::{
     audit::What,
-    feed::{LEAFBOX, SYS},
+    console::{
+        command::command,
+        failure::Failure,
+        form::Inputs,
+        guard::{self, Published},
+        jetstream::WRITING,
+        payload::{ALONE, headers as headers_table, pairs, payload},
+        visit::Visit,
+    },
+    feed::SYS,
 };
 
-/// The tester.
-pub(super) fn router() -> Router<Console> {
-    Router::new().route("/publish", get(show).post(publish))
-}
-
 /// What came of a message.
-enum Outcome {
+pub(super) enum Outcome {
     Published,
     Reply(async_nats::Message),
     NoResponders,
     NoReply,
 }
 
-/// `GET /publish`.
-async fn show(Operator(visit): Operator) -> Response {
-    visit.page("Publish", &page(&visit, &Inputs::default(), &html! {}))
-}
-
-/// `POST /publish`. The answer is on the page itself: nobody wants to publish again to see it again.
-async fn publish(Operator(visit): Operator, request: Request) -> Response {
-    let inputs = match Inputs::of(request).await {
-        Ok(inputs) => inputs,
-        Err(failure) => return visit.failed("Publish", &failure),
-    };
-    match send(&visit, &inputs).await {
-        Ok(outcome) => visit.page("Publish", &page(&visit, &inputs, &told(&outcome))),
-        Err(failure) => visit.form_again("Publish", &page(&visit, &inputs, &failure.markup())),
-    }
-}
-
-async fn send(visit: &Visit, inputs: &Inputs) -> Result<Outcome, Failure> {
+/// Publishes what a form says.
+pub(super) async fn send(visit: &Visit, inputs: &Inputs) -> Result<Outcome, Failure> {
     let account = inputs.get("account");
     if account == SYS {
         return Err(guard::Refused::Internal(format!("everything of the account {SYS}")).into());
@@ -99,7 +77,8 @@ fn headers(lines: &str) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-fn told(outcome: &Outcome) -> Markup {
+/// What came of it, in words.
+pub(super) fn told(outcome: &Outcome) -> Markup {
     html! {
         @match outcome {
             Outcome::Published => p.message role="status" { strong { "✓ " } "It is published." },
@@ -107,50 +86,42 @@ fn told(outcome: &Outcome) -> Markup {
             Outcome::NoReply => p.message.bad role="status" { strong { "✗ " } "It was sent, and nobody answered within 5 s." },
             Outcome::Reply(reply) => {
                 p.message role="status" { strong { "✓ " } "This is the reply." }
-                @if let Some(headers) = reply.headers.as_ref().filter(|headers| !headers.is_empty()) {
-                    table {
-                        caption { "Headers of the reply" }
-                        thead { tr { th scope="col" { "Name" } th scope="col" { "Value" } } }
-                        tbody {
-                            @for (name, values) in headers.iter() {
-                                @for value in values { tr { th scope="row" { (name.to_string()) } td { (value.as_str()) } } }
-                            }
-                        }
-                    }
-                }
+                (headers_table("Headers of the reply", pairs(reply.headers.as_ref())))
                 (payload(&reply.payload, None, ALONE))
             }
         }
     }
 }
 
-fn page(visit: &Visit, inputs: &Inputs, told: &Markup) -> Markup {
-    let mut accounts: Vec<&str> = visit.console.accounts.names().filter(|name| *name != SYS).collect();
-    accounts.sort_by_key(|name| *name == LEAFBOX);
-    let (subject, is_request) = (inputs.get("subject"), inputs.get("request") == "true");
-    let shown = if subject.is_empty() { "SUBJECT" } else { subject };
+/// The form, with what was typed.
+pub(super) fn form(visit: &Visit, inputs: &Inputs) -> Markup {
     html! {
-        (told)
-        form method="post" action="/publish" {
+        // Tried again, it would be published twice.
+        form method="post" action="/publish" data-on:submit="@post('/publish', {contentType: 'form', retry: 'never'})" {
             label for="account" { "Account" }
-            select #account name="account" {
-                @for account in accounts { option value=(account) selected[account == inputs.get("account")] { (account) } }
-            }
+            (accounts(visit, "account", inputs.get("account")))
             label for="subject" { "Subject" }
-            input #subject name="subject" value=(subject) required autocomplete="off" autocapitalize="none" spellcheck="false";
+            input #subject name="subject" value=(inputs.get("subject")) required autocomplete="off" autocapitalize="none" spellcheck="false";
             label for="headers" { "Headers" }
             textarea #headers name="headers" rows="2" spellcheck="false" aria-describedby="headers-hint" { "\n" (inputs.lines("headers")) }
             p.hint #headers-hint { "Lines of Name: value." }
             label for="payload" { "Payload" }
             textarea #payload name="payload" spellcheck="false" { "\n" (inputs.lines("payload")) }
             label for="request" {
-                input #request type="checkbox" name="request" value="true" checked[is_request];
+                input #request type="checkbox" name="request" value="true" checked[inputs.get("request") == "true"];
                 "Wait for a reply"
             }
             button type="submit" { "Publish" }
         }
-        (command(&[if is_request { "request" } else { "pub" }, shown, &inputs.lines("payload")]))
     }
+}
+
+/// What does the same.
+pub(super) fn as_command(inputs: &Inputs) -> Markup {
+    let subject = inputs.get("subject");
+    let subject = if subject.is_empty() { "SUBJECT" } else { subject };
+    let payload = inputs.lines("payload");
+    command(&[if inputs.get("request") == "true" { "request" } else { "pub" }, subject, &payload])
 }
 
 #[cfg(test)]
