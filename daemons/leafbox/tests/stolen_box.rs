@@ -12,7 +12,7 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
-use harness::{Node, Place, client};
+use harness::{Node, PORTS, Place, client};
 use identity::{
     Creds, layout,
     nkey::{KeyKind, SecretKey},
@@ -37,22 +37,6 @@ publish = [">"]
 subscribe = [">"]
 "#;
 
-const HUB: &str = r#"
-name = "hub-1"
-role = "hub"
-[health]
-listen = "127.0.0.1:0"
-[registry]
-listen = "127.0.0.1:0"
-[console]
-listen = "127.0.0.1:0"
-[nats]
-client = "127.0.0.1:0"
-monitoring = "127.0.0.1:0"
-websocket = "off"
-leaf = "127.0.0.1:0"
-"#;
-
 /// What destroys, and a body that would be taken.
 const DESTRUCTIVE: [(&str, &str); 9] = [
     ("STREAM.PURGE.NOTICES", "{}"),
@@ -71,7 +55,13 @@ fn hub() -> (Place, Place, Node) {
     let fleet = format!("{FLEET}{MORE}");
     let operator = Place::new("name = \"school-1\"\n", &fleet);
     operator.run(&["dev", "--once", "--any-port"]).expect(0);
-    let place = Place::new(&format!("jwts = {:?}\n{HUB}", operator.path(".data/jwts")), &fleet);
+    let place = Place::new(
+        &format!(
+            "name = \"hub-1\"\nrole = \"hub\"\njwts = {:?}\n{PORTS}leaf = \"127.0.0.1:0\"\n",
+            operator.path(".data/jwts")
+        ),
+        &fleet,
+    );
     let mut command = place.command(&["run"]);
     command.env("CREDENTIALS_DIRECTORY", operator.path(".data/keys"));
     let node = place.start_command(command);
