@@ -5,11 +5,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 /// Bytes: one decimal of the largest fitting unit.
 pub fn amount(bytes: u64) -> String {
-    let units = [("GiB", ByteSize::gib(1)), ("MiB", ByteSize::mib(1)), ("KiB", ByteSize::kib(1))];
-    match units.into_iter().find(|(_, unit)| bytes >= unit.bytes()) {
-        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / unit.bytes() as f64),
-        None => format!("{bytes} B"),
-    }
+    ByteSize(bytes).rounded()
 }
 
 /// Seconds since 1970 as a date of UTC; nothing for what is none.

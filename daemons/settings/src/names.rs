@@ -49,36 +49,45 @@ pub struct Subject(String);
 impl Subject {
     /// Whether every subject that matches `other` matches this one too.
     pub fn covers(&self, other: &str) -> bool {
-        let mut wider = self.0.split('.');
-        let mut narrower = other.split('.');
-        loop {
-            match (wider.next(), narrower.next()) {
-                (None, None) => return true,
-                (Some(">"), Some(_)) => return true,
-                (Some("*"), Some(token)) if token != ">" => {}
-                (Some(left), Some(right)) if left == right => {}
-                _ => return false,
-            }
-        }
+        covers(&self.0, other)
     }
 
     /// Whether some subject matches both.
     pub fn overlaps(&self, other: &str) -> bool {
-        let mut left = self.0.split('.');
-        let mut right = other.split('.');
-        loop {
-            match (left.next(), right.next()) {
-                (None, None) => return true,
-                (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
-                (Some(one), Some(two)) if one == two || one == "*" || two == "*" => {}
-                _ => return false,
-            }
-        }
+        overlap(&self.0, other)
     }
 
     /// Whether it holds `*` or `>` as a token.
     pub fn has_wildcard(&self) -> bool {
         self.0.split('.').any(|token| matches!(token, "*" | ">"))
+    }
+}
+
+/// Whether every subject that matches `inner` matches `outer` too: a `*` of the inner one is covered by
+/// a wildcard alone, a `>` by a `>` alone.
+pub fn covers(outer: &str, inner: &str) -> bool {
+    let (mut outer, mut inner) = (outer.split('.'), inner.split('.'));
+    loop {
+        match (outer.next(), inner.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) => return true,
+            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(one), Some(two)) if one == two => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether some subject matches both.
+pub fn overlap(one: &str, other: &str) -> bool {
+    let (mut left, mut right) = (one.split('.'), other.split('.'));
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+            (Some(one), Some(two)) if one == two || one == "*" || two == "*" => {}
+            _ => return false,
+        }
     }
 }
 

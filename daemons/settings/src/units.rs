@@ -35,6 +35,15 @@ impl ByteSize {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+
+    /// About how much, for people: one decimal of the largest unit that fits, such as `1.5 KiB`. What
+    /// may be written in a file again is [`Display`](fmt::Display)'s.
+    pub fn rounded(self) -> String {
+        match BYTE_UNITS.into_iter().find(|(_, factor)| self.0 >= *factor) {
+            Some((unit, factor)) if factor > 1 => format!("{:.1} {unit}", self.0 as f64 / factor as f64),
+            _ => format!("{} B", self.0),
+        }
+    }
 }
 
 impl fmt::Display for ByteSize {
@@ -243,6 +252,10 @@ mod tests {
         assert_eq!("64MiB".parse(), Ok(ByteSize::mib(64)));
         assert_eq!("1536KiB".parse::<ByteSize>().map(|size| size.to_string()), Ok("1536KiB".into()));
         assert_eq!(ByteSize::gib(2).to_string(), "2GiB");
+        assert_eq!(
+            [0, 1023, 1536, 5 << 30, 1 << 41].map(|bytes| ByteSize(bytes).rounded()),
+            ["0 B", "1023 B", "1.5 KiB", "5.0 GiB", "2.0 TiB"]
+        );
         assert!("64M".parse::<ByteSize>().is_err_and(|error| error.contains("\"64MiB\"")));
         assert!("64".parse::<ByteSize>().is_err_and(|error| error.contains("no unit")));
         assert!("99999999TiB".parse::<ByteSize>().is_err());

@@ -1,18 +1,12 @@
 //! How figures are written on all pages.
 
 use maud::{Markup, html};
+use settings::ByteSize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// An amount of bytes, in the unit that fits.
 pub(super) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    ByteSize(bytes).rounded()
 }
 
 /// A length of time, to the minute.

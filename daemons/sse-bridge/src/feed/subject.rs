@@ -1,6 +1,11 @@
-//! Subjects with wildcards: what they match, and how two of them lie to each other.
+//! Subjects with wildcards as people ask for them.
+//!
+//! Not [`settings::Subject`], which says what to mend in a file: these are answered to a browser, bounded
+//! in length, and cheap to clone.
 
 use std::{fmt, str::FromStr, sync::Arc};
+
+use settings::names::{covers, overlap};
 
 /// The longest subject that is watched, bytes. It also bounds what a request costs to check.
 const LONGEST: usize = 256;
@@ -44,29 +49,7 @@ impl Pattern {
 
     /// Whether some subject is matched by both.
     pub fn overlaps(&self, other: &Self) -> bool {
-        let (mut left, mut right) = (self.0.split('.'), other.0.split('.'));
-        loop {
-            match (left.next(), right.next()) {
-                (None, None) => return true,
-                (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
-                (Some(one), Some(two)) if one == two || one == "*" || two == "*" => {}
-                _ => return false,
-            }
-        }
-    }
-}
-
-/// Token by token: `*` of the inner one is covered by a wildcard alone, `>` by `>` alone.
-fn covers(outer: &str, inner: &str) -> bool {
-    let (mut outer, mut inner) = (outer.split('.'), inner.split('.'));
-    loop {
-        match (outer.next(), inner.next()) {
-            (None, None) => return true,
-            (Some(">"), Some(_)) => return true,
-            (Some("*"), Some(token)) if token != ">" => {}
-            (Some(one), Some(two)) if one == two => {}
-            _ => return false,
-        }
+        overlap(&self.0, &other.0)
     }
 }
 
