@@ -14,6 +14,11 @@ pub(super) fn prepend(id: &str, elements: &Markup, frame: &mut Frame) {
     write(vec![format!("selector #{id}"), "mode prepend".to_owned()], elements, frame);
 }
 
+/// Writes elements that become the last children of the one with this id.
+pub(super) fn append(id: &str, elements: &Markup, frame: &mut Frame) {
+    write(vec![format!("selector #{id}"), "mode append".to_owned()], elements, frame);
+}
+
 /// Has all go away that this selects, if it selects something.
 pub(super) fn remove_all(selector: &str, frame: &mut Frame) {
     frame.event("datastar-patch-elements", &format!("selector {selector}\nmode remove"));

@@ -1,6 +1,13 @@
 //! The part of a page that goes on by itself, and the button that holds it still.
 
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
 use maud::{Markup, html};
+use tokio::time::{Instant, sleep_until};
+
+use super::datastar;
+use crate::feed::Frame;
 
 /// `content`, which the events of `path` keep up to date: they write fragments with the ids in it.
 ///
@@ -26,6 +33,27 @@ pub(super) fn live(path: &str, content: &Markup) -> Markup {
             (content)
         }
     }
+}
+
+/// What `gather` finds, as fragments: at once, so that who resumes sees what is so, and then again and
+/// again. Where it finds nothing, nothing is written: the page says by itself that it is old.
+pub(super) fn again<F>(
+    every: Duration,
+    gather: impl Fn() -> F + Send + 'static,
+) -> impl Stream<Item = Frame> + Send + 'static
+where
+    F: Future<Output = Option<Markup>> + Send + 'static,
+{
+    let found = stream::unfold((Instant::now(), gather), move |(at, gather)| async move {
+        sleep_until(at).await;
+        let found = gather().await;
+        Some((found, (Instant::now() + every, gather)))
+    });
+    found.filter_map(async |found| {
+        let mut frame = Frame::default();
+        datastar::patch(&found?, &mut frame);
+        Some(frame)
+    })
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod objects;
 mod overview;
 mod page;
 mod payload;
+mod said;
 mod servers;
 mod stored;
 mod streams;

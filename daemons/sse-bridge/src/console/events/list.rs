@@ -4,12 +4,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use maud::{Markup, html};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{
     console::{
         datastar, figures,
         journal::{Entry, Journal, Read, Wanted},
+        said::Said,
     },
     feed::Frame,
 };
@@ -18,8 +19,6 @@ use crate::{
 const SHOWN: usize = 200;
 /// What happens within so long comes as one event.
 const TOGETHER: Duration = Duration::from_millis(250);
-/// How often a screen reader is told at most.
-const SAYS: Duration = Duration::from_secs(10);
 
 /// What is read for a page.
 pub(in crate::console) fn shown(journal: &Journal, wanted: &Wanted) -> Markup {
@@ -27,7 +26,7 @@ pub(in crate::console) fn shown(journal: &Journal, wanted: &Wanted) -> Markup {
     let skipped = entries.len().saturating_sub(SHOWN);
     html! {
         (position(at))
-        (said(0))
+        (reader().part())
         ol #entries.entries aria-label="Events, newest first" {
             @for entry in entries[skipped..].iter().rev() { (one(entry)) }
         }
@@ -51,7 +50,7 @@ pub(in crate::console) fn follow(
     let after = after.unwrap_or(before.at);
     let shown = before.entries.iter().map(|entry| entry.number).filter(|number| *number <= after).collect();
     let newest = journal.newest();
-    let following = Following { journal, wanted, after, shown, unsaid: 0, said: Instant::now() };
+    let following = Following { journal, wanted, after, shown, said: reader() };
     stream::unfold((following, newest, true), |(mut following, mut newest, first)| async move {
         if !first {
             newest.changed().await.ok()?;
@@ -70,8 +69,7 @@ struct Following {
     after: u64,
     /// What the page shows, oldest first.
     shown: VecDeque<u64>,
-    unsaid: usize,
-    said: Instant,
+    said: Said,
 }
 
 impl Following {
@@ -81,7 +79,7 @@ impl Following {
         frame.id(&at);
         datastar::patch(&position(at), &mut frame);
         self.after = at;
-        self.unsaid += entries.len();
+        self.said.add(entries.len());
         entries.drain(..entries.len().saturating_sub(SHOWN));
         if lost {
             datastar::prepend("entries", &missing(at), &mut frame);
@@ -97,10 +95,7 @@ impl Following {
                 datastar::remove(&format!("entry-{oldest}"), &mut frame);
             }
         }
-        if self.said.elapsed() >= SAYS {
-            datastar::patch(&said(std::mem::take(&mut self.unsaid)), &mut frame);
-            self.said = Instant::now();
-        }
+        self.said.tell(&mut frame);
         frame
     }
 }
@@ -109,12 +104,8 @@ fn position(at: u64) -> Markup {
     html! { span #entries-at data-at=(at) hidden {} }
 }
 
-fn said(count: usize) -> Markup {
-    html! {
-        p #entries-said.unseen aria-live="polite" {
-            @match count { 0 => {}, 1 => { "One more event" }, _ => { (count) " more events" } }
-        }
-    }
+fn reader() -> Said {
+    Said::new("entries-said", "event")
 }
 
 fn missing(at: u64) -> Markup {

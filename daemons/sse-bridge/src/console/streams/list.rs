@@ -1,6 +1,8 @@
 //! `GET /streams`: all streams of all accounts.
 
-use axum::{extract::Query, response::Response};
+use std::time::Duration;
+
+use axum::{extract::Query, http::HeaderMap, response::Response};
 use futures::future::join_all;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -11,9 +13,11 @@ use crate::{
     Role,
     console::{
         command::command,
-        figures::{bytes, moment},
+        events,
+        figures::{bytes, moment, now},
         jetstream::{Account, Listed, NatsError, config_name},
         link,
+        live::{again, live},
         visit::Visit,
     },
     feed::SYS,
@@ -23,7 +27,7 @@ use crate::{
 const PAGE: usize = 200;
 
 /// What of the list is shown.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
     /// A part of the name.
@@ -36,23 +40,55 @@ pub(super) struct Asked {
 
 type Answered = (Account, Result<Listed, NatsError>);
 
+/// How often it is asked for while somebody looks.
+const EVERY: Duration = Duration::from_secs(5);
+/// After so long without another list the page says that it is old.
+const LATE_MILLIS: u32 = 20_000;
+
 /// `GET /streams`.
 pub(super) async fn show(visit: Visit, Query(asked): Query<Asked>) -> Response {
+    let answered = gather(&visit, &asked).await;
+    let content = html! {
+        form.actions method="get" action="/streams" {
+            label { "Name has" input type="search" name="name" value=(asked.name); }
+            button type="submit" { "Filter" }
+            @if visit.may(Role::Admin) { a.button.quiet href="/streams/new" { "New stream" } }
+        }
+        (live(&at("/live/streams", &asked, asked.from), &part(&asked, &answered)))
+        (command(&["stream", "ls", "--all"]))
+    };
+    visit.live_page("Streams", &content)
+}
+
+/// `GET /live/streams`: the list, again and again.
+pub(super) async fn go_on(visit: Visit, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+    let (console, caller) = (visit.console.clone(), visit.caller.clone());
+    let lists = again(EVERY, move || {
+        let (visit, asked) = (visit.clone(), asked.clone());
+        async move {
+            let answered = gather(&visit, &asked).await;
+            answered.iter().any(|(_, listed)| listed.is_ok()).then(|| part(&asked, &answered))
+        }
+    });
+    events::stream(&console, &caller, &headers, lists)
+}
+
+async fn gather(visit: &Visit, asked: &Asked) -> Vec<Answered> {
     let names = visit
         .console
         .accounts
         .names()
         .filter(|name| *name != SYS && (asked.account.is_empty() || asked.account == *name));
     let accounts = names.filter_map(|name| visit.account(name).ok());
-    let answered: Vec<Answered> = join_all(accounts.map(|account| async move {
+    join_all(accounts.map(|account| async move {
         let listed = account.streams().await;
         (account, listed)
     }))
-    .await;
-    visit.page("Streams", &page(&visit, &asked, &answered))
+    .await
 }
 
-fn page(visit: &Visit, asked: &Asked, answered: &[Answered]) -> Markup {
+/// The fragment `#streams`.
+fn part(asked: &Asked, answered: &[Answered]) -> Markup {
     let mut streams: Vec<(&str, &Value)> = Vec::new();
     for (account, listed) in answered {
         let items = listed.iter().flat_map(|listed| &listed.items);
@@ -63,17 +99,14 @@ fn page(visit: &Visit, asked: &Asked, answered: &[Answered]) -> Markup {
     let total = streams.len();
     let shown = streams.into_iter().skip(asked.from).take(PAGE).collect::<Vec<_>>();
     html! {
+        section #streams data-late=(LATE_MILLIS) {
+        p.asof { "Data as of " time datetime=(now()) { (now()) } }
         @for (account, listed) in answered {
             @match listed {
                 Err(error) => p.notice { strong { "The account " (account.name) " is not shown. " } (error.to_string()) },
                 Ok(listed) if !listed.is_whole => p.notice { "Not all streams of the account " (account.name) " are shown." },
                 Ok(_) => {}
             }
-        }
-        form.actions method="get" action="/streams" {
-            label { "Name has" input type="search" name="name" value=(asked.name); }
-            button type="submit" { "Filter" }
-            @if visit.may(Role::Admin) { a.button.quiet href="/streams/new" { "New stream" } }
         }
         @if shown.is_empty() {
             p { "There is no stream" @if !asked.name.is_empty() { " whose name has “" (asked.name) "”" } "." }
@@ -94,7 +127,7 @@ fn page(visit: &Visit, asked: &Asked, answered: &[Answered]) -> Markup {
             }
             (pager(asked, total))
         }
-        (command(&["stream", "ls", "--all"]))
+        }
     }
 }
 
@@ -113,11 +146,14 @@ fn row(account: &str, stream: &Value) -> Markup {
     }
 }
 
+/// The address of a page of the list, or of its events.
+fn at(path: &str, asked: &Asked, from: usize) -> String {
+    let (name, account) = (link::escaped(&asked.name), link::escaped(&asked.account));
+    format!("{path}?name={name}&account={account}&from={from}")
+}
+
 fn pager(asked: &Asked, total: usize) -> Markup {
-    let at = |from: usize| {
-        let (name, account) = (link::escaped(&asked.name), link::escaped(&asked.account));
-        format!("/streams?name={name}&account={account}&from={from}")
-    };
+    let at = |from: usize| at("/streams", asked, from);
     html! {
         @if total > PAGE {
             nav.pager aria-label="Pages of the list" {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Place, number, trail};
+use super::{Place, follow, trail};
 use crate::{
     console::{
         command::command,
@@ -21,6 +21,7 @@ use crate::{
         figures::{bytes, moment},
         guard,
         link::escaped,
+        live::live,
         payload::{IN_LIST, headers, payload, summary},
         stored::Stored,
         visit::Visit,
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// Messages on a page.
-const PAGE: usize = 20;
+pub(super) const PAGE: usize = 20;
 /// Messages that are looked through for the newest ones, where they lie unevenly.
 const MOST_ASKED: usize = 200;
 
@@ -62,20 +63,26 @@ pub(super) async fn show(
         let info = place.account.stream(&place.stream).await?;
         let state = State::of(&info);
         let messages = find(&place, &from, &state).await?;
-        Ok::<_, Failure>(page(&place, &asked, &from, &state, &messages))
+        let content = page(&place, &asked, &from, &state, &messages);
+        Ok::<_, Failure>((content, from.reaches_end(&messages)))
     };
-    visit.answer(&format!("Messages of {stream}"), content.await)
+    let title = format!("Messages of {stream}");
+    match content.await {
+        Ok((content, true)) => visit.live_page(&title, &content),
+        Ok((content, false)) => visit.page(&title, &content),
+        Err(failure) => visit.failed(&title, &failure),
+    }
 }
 
 /// Where the stream's messages lie.
-struct State {
-    first: u64,
-    last: u64,
-    count: u64,
+pub(super) struct State {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) count: u64,
 }
 
 impl State {
-    fn of(info: &Value) -> Self {
+    pub(super) fn of(info: &Value) -> Self {
         let of = |name: &str| info["state"][name].as_u64().unwrap_or_default();
         Self { first: of("first_seq"), last: of("last_seq"), count: of("messages") }
     }
@@ -89,6 +96,17 @@ impl State {
 }
 
 impl From {
+    fn is_newest(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether what was found is all from there on, so that the page goes on with what comes. A sequence
+    /// or time that is yet to come is none to go on from.
+    fn reaches_end(&self, found: &[Stored]) -> bool {
+        let is_yet_to_come = found.is_empty() && (self.sequence.is_some() || self.time.is_some());
+        self.is_newest() || (found.len() < PAGE && !is_yet_to_come)
+    }
+
     fn of(asked: &Asked) -> Result<Self, Failure> {
         let sequence = match asked.seq.trim() {
             "" => None,
@@ -125,7 +143,7 @@ async fn find(place: &Place, from: &From, state: &State) -> Result<Vec<Stored>, 
     if state.count == 0 {
         return Ok(messages);
     }
-    let is_end = from.sequence.is_none() && from.time.is_none() && from.subject.is_none();
+    let is_end = from.is_newest();
     let most = if is_end { MOST_ASKED } else { PAGE };
     let mut by = match (&from.time, from.sequence) {
         (Some(time), None) => json!({ "start_time": time, "next_by_subj": filter }),
@@ -164,10 +182,15 @@ fn page(place: &Place, asked: &Asked, from: &From, state: &State, messages: &[St
                 button type="submit" { "Show" }
             }
         }
-        @if messages.is_empty() {
-            p { "There is no message" @if state.count > 0 { " from there on" } "." }
+        @if from.reaches_end(messages) {
+            (live(&follow::path(place, asked.subject.trim()), &html! {
+                (follow::marks(state, messages))
+                (table(place, messages))
+                (follow::holds(state))
+            }))
         } @else {
-            (table(place, messages))
+            @if messages.is_empty() { p { "There is no message from there on." } } @else { (table(place, messages)) }
+            (follow::holds(state))
         }
         (pager(&path, asked, from, state, messages))
         (command(&["stream", "view", place.stream.as_str()]))
@@ -185,9 +208,16 @@ fn table(place: &Place, messages: &[Stored]) -> Markup {
                         th scope="col" { "Subject" } th.number scope="col" { "Size" } th scope="col" { "Content" }
                     }
                 }
-                tbody {
-                    @for message in messages {
-                        tr {
+                tbody #messages { @for message in messages { (row(place, message)) } }
+            }
+        }
+    }
+}
+
+/// A message in the table.
+pub(super) fn row(place: &Place, message: &Stored) -> Markup {
+    html! {
+                        tr id=(format!("message-{}", message.sequence)) {
                             th.number scope="row" {
                                 a href=(place.path(&["messages", &message.sequence.to_string()])) { (message.sequence) }
                             }
@@ -202,10 +232,6 @@ fn table(place: &Place, messages: &[Stored]) -> Markup {
                                 }
                             }
                         }
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -222,7 +248,6 @@ fn pager(path: &str, asked: &Asked, from: &From, state: &State, messages: &[Stor
             }
             @if next <= state.last { a href=(at(next)) { "Newer" } }
             a href=(path) { "Newest" }
-            span.quiet { (number(&state.count.into())) " messages, sequences " (state.first) " to " (state.last) }
         }
     }
 }

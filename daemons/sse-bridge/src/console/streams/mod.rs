@@ -4,6 +4,7 @@ mod consumer;
 mod destroy;
 mod edit;
 mod edit_consumer;
+mod follow;
 mod list;
 mod message;
 mod messages;
@@ -31,8 +32,11 @@ pub(super) fn router() -> Router<Console> {
     let of = |rest: &str| format!("{stream}{rest}");
     Router::new()
         .route("/streams", get(list::show))
+        .route("/live/streams", get(list::go_on))
         .route("/streams/new", get(edit::new).post(edit::create))
         .route(stream, get(show::show))
+        .route(&format!("/live{stream}"), get(show::go_on))
+        .route(&format!("/live{stream}/messages"), get(follow::go_on))
         .route(&of("/edit"), get(edit::edit).post(edit::update))
         .route(&of("/new-consumer"), get(edit_consumer::new).post(edit_consumer::create))
         .route(&of("/purge"), post(destroy::purge))

@@ -1,6 +1,8 @@
 //! `GET /streams/{account}/{stream}`: a stream, its consumers, and all that NATS says of it.
 
-use axum::{extract::Path, response::Response};
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::Path, http::HeaderMap, response::Response};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -9,13 +11,20 @@ use crate::{
     Role,
     console::{
         command::command,
+        events,
         failure::Failure,
-        figures::{bytes, moment},
+        figures::{bytes, moment, now},
         form::confirm,
         jetstream::{Listed, NatsError, is_declared},
+        live::{again, live},
         visit::Visit,
     },
 };
+
+/// How often it is asked for while somebody looks.
+const EVERY: Duration = Duration::from_secs(2);
+/// After so long without an answer the page says that it is old.
+const LATE_MILLIS: u32 = 12_000;
 
 /// `GET /streams/{account}/{stream}`.
 pub(super) async fn show(visit: Visit, Path((account, stream)): Path<(String, String)>) -> Response {
@@ -25,12 +34,70 @@ pub(super) async fn show(visit: Visit, Path((account, stream)): Path<(String, St
             tokio::join!(place.account.stream(&place.stream), place.account.consumers(&place.stream));
         Ok::<_, Failure>(page(&visit, &place, &info?, &consumers))
     };
-    visit.answer(&stream, content.await)
+    match content.await {
+        Ok(content) => visit.live_page(&stream, &content),
+        Err(failure) => visit.failed(&stream, &failure),
+    }
+}
+
+/// `GET /live/streams/{account}/{stream}`: what changes of it, again and again.
+pub(super) async fn go_on(
+    visit: Visit,
+    Path((account, stream)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let place = match Place::of(&visit, &account, &stream) {
+        Ok(place) => Arc::new(place),
+        Err(failure) => return visit.failed(&stream, &failure),
+    };
+    let states = again(EVERY, move || {
+        let place = Arc::clone(&place);
+        async move {
+            let (info, consumers) =
+                tokio::join!(place.account.stream(&place.stream), place.account.consumers(&place.stream));
+            let info = info.ok()?;
+            Some(html! { (figures(&info)) (consumers_part(&place, &consumers)) (rest(&info)) })
+        }
+    });
+    events::stream(&visit.console, &visit.caller, &headers, states)
 }
 
 fn page(visit: &Visit, place: &Place, info: &Value, consumers: &Result<Listed, NatsError>) -> Markup {
-    let (config, state) = (&info["config"], &info["state"]);
+    let config = &info["config"];
     let name = place.stream.as_str();
+    let changing = html! {
+        (figures(info))
+        p.actions {
+            a.button href=(place.path(&["messages"])) { "Browse messages" }
+            @if visit.may(Role::Admin) && place.stream.writable().is_ok() {
+                a.button.quiet href=(place.path(&["edit"])) { "Edit" }
+                a.button.quiet href=(place.path(&["new-consumer"])) { "New consumer" }
+            }
+        }
+        h2 #consumers { "Consumers" }
+        (consumers_part(place, consumers))
+        h2 { "As NATS says it" }
+        details open {
+            summary { "Configuration" }
+            pre tabindex="0" aria-label="Configuration" { code { (format!("{config:#}")) } }
+        }
+        (rest(info))
+    };
+    html! {
+        (trail(&[("/streams", "Streams")]))
+        p {
+            "In the account " strong { (place.account.name) } ". " (declared_badge(config))
+            @if let Some(description) = config["description"].as_str() { " " (description) }
+        }
+        (live(&format!("/live{}", place.path(&[])), &changing))
+        (command(&["stream", "info", name]))
+        (destruction(visit, place, config))
+    }
+}
+
+/// The fragment `#figures`.
+fn figures(info: &Value) -> Markup {
+    let (config, state) = (&info["config"], &info["state"]);
     let facts = [
         ("Messages", number(&state["messages"])),
         ("Bytes", bytes(state["bytes"].as_u64().unwrap_or_default())),
@@ -41,36 +108,24 @@ fn page(visit: &Visit, place: &Place, info: &Value, consumers: &Result<Listed, N
         ("Replicas", number(&config["num_replicas"])),
     ];
     html! {
-        (trail(&[("/streams", "Streams")]))
-        p {
-            "In the account " strong { (place.account.name) } ". " (declared_badge(config))
-            @if let Some(description) = config["description"].as_str() { " " (description) }
-        }
-        dl.facts {
-            @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
-            div { dt { "First message" } dd { (moment(text(&state["first_ts"]))) } }
-            div { dt { "Last message" } dd { (moment(text(&state["last_ts"]))) } }
-        }
-        p.actions {
-            a.button href=(place.path(&["messages"])) { "Browse messages" }
-            @if visit.may(Role::Admin) && place.stream.writable().is_ok() {
-                a.button.quiet href=(place.path(&["edit"])) { "Edit" }
-                a.button.quiet href=(place.path(&["new-consumer"])) { "New consumer" }
+        section #figures data-late=(LATE_MILLIS) {
+            p.asof { "Data as of " time datetime=(now()) { (now()) } }
+            dl.facts {
+                @for (name, value) in facts { div { dt { (name) } dd { (value) } } }
+                div { dt { "First message" } dd { (moment(text(&state["first_ts"]))) } }
+                div { dt { "Last message" } dd { (moment(text(&state["last_ts"]))) } }
             }
         }
-        h2 #consumers { "Consumers" }
-        (consumers_table(place, consumers))
-        h2 { "As NATS says it" }
-        details open {
-            summary { "Configuration" }
-            pre tabindex="0" aria-label="Configuration" { code { (format!("{config:#}")) } }
-        }
-        details {
+    }
+}
+
+/// The fragment `#rest`.
+fn rest(info: &Value) -> Markup {
+    html! {
+        details #rest data-preserve-attr="open" {
             summary { "State and all else" }
             pre tabindex="0" aria-label="State" { code { (format!("{:#}", without_config(info))) } }
         }
-        (command(&["stream", "info", name]))
-        (destruction(visit, place, config))
     }
 }
 
@@ -82,6 +137,11 @@ pub(super) fn without_config(info: &Value) -> Value {
         rest.shift_remove("type");
     }
     rest
+}
+
+/// The fragment `#consumers-part`.
+fn consumers_part(place: &Place, consumers: &Result<Listed, NatsError>) -> Markup {
+    html! { div #consumers-part { (consumers_table(place, consumers)) } }
 }
 
 fn consumers_table(place: &Place, consumers: &Result<Listed, NatsError>) -> Markup {

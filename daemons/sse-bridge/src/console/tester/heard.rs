@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use crate::console::{
     figures::{bytes, moment, now},
     payload::{IN_LIST, headers, pairs, payload, summary},
+    said::Said,
 };
 
 /// Messages on a page.
@@ -18,7 +19,7 @@ pub(super) fn empty(subject: &str) -> Markup {
     html! {
         div data-late=(LATE_MILLIS) {
             (state(0))
-            (said(0))
+            (said().part())
             div.scroll tabindex="0" role="region" aria-label="Messages" {
                 table {
                     caption { "Messages on " code { (subject) } ", the newest first" }
@@ -46,13 +47,9 @@ pub(super) fn state(count: u64) -> Markup {
     }
 }
 
-/// The fragment `#heard-said`, which is read out.
-pub(super) fn said(count: u64) -> Markup {
-    html! {
-        p #heard-said.unseen aria-live="polite" {
-            @match count { 0 => {}, 1 => { "One more message" }, _ => { (count) " more messages" } }
-        }
-    }
+/// What is read out.
+pub(super) fn said() -> Said {
+    Said::new("heard-said", "message")
 }
 
 /// A row that is no message.

@@ -22,6 +22,7 @@ use crate::{
         figures::now,
         guard::Heard,
         jetstream::{Account, READING},
+        said::Said,
         visit::Visit,
     },
     feed::Frame,
@@ -31,8 +32,6 @@ use crate::{
 const TOGETHER: Duration = Duration::from_millis(250);
 /// How often a page hears that its data is fresh, though nothing came.
 const FRESH: Duration = Duration::from_secs(5);
-/// How often a screen reader is told at most.
-const SAYS: Duration = Duration::from_secs(10);
 
 /// What may be listened to, and where.
 #[derive(Debug)]
@@ -78,8 +77,7 @@ async fn begin(visit: &Visit, asked: &Asked) -> Result<Listening, Failure> {
         came: VecDeque::new(),
         count: 0,
         passed_over: 0,
-        unsaid: 0,
-        said: Instant::now(),
+        said: heard::said(),
     })
 }
 
@@ -100,8 +98,7 @@ struct Listening {
     count: u64,
     /// Of them, those since the last event that are not shown.
     passed_over: u64,
-    unsaid: u64,
-    said: Instant,
+    said: Said,
 }
 
 impl Listening {
@@ -145,7 +142,7 @@ impl Listening {
 
     fn take(&mut self, message: Message) {
         self.count += 1;
-        self.unsaid += 1;
+        self.said.add(1);
         if self.came.len() == SHOWN {
             self.came.pop_front();
             self.passed_over += 1;
@@ -181,10 +178,7 @@ impl Listening {
         if self.client.connection_state() == State::Connected {
             datastar::patch(&heard::state(self.count), &mut frame);
         }
-        if self.unsaid > 0 && self.said.elapsed() >= SAYS {
-            datastar::patch(&heard::said(std::mem::take(&mut self.unsaid)), &mut frame);
-            self.said = Instant::now();
-        }
+        self.said.tell(&mut frame);
         frame
     }
 

@@ -2,6 +2,7 @@
 //! and SHOP.
 
 mod edit;
+mod follow;
 mod kv;
 mod listen;
 mod objects;
