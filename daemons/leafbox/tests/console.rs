@@ -8,6 +8,8 @@ mod authority;
 #[allow(dead_code, reason = "here it only enrols")]
 mod device;
 mod harness;
+#[path = "console/people.rs"]
+mod people;
 #[path = "console/users.rs"]
 mod users;
 

@@ -108,6 +108,7 @@ pub async fn run(
     tasks.spawn(journal.clone().run(accounts.clone(), servers.clone(), shutdown.clone()));
     let console = Console {
         outboxes: outboxes(&config).into(),
+        fleet: config.fleet.clone().into(),
         node,
         development: is_development,
         heartbeat: config.node.health.heartbeat.0,

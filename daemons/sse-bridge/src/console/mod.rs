@@ -9,6 +9,7 @@
 //!   [`visit::Operator`] or [`visit::Admin`], and answers with a page that is safe to load again.
 //! - No name reaches NATS but by [`guard`].
 
+mod accounts;
 mod api;
 mod assets;
 mod buckets;
@@ -86,6 +87,8 @@ pub(crate) struct Console {
     /// How often the node's health daemon tells of it.
     pub(crate) heartbeat: Duration,
     pub(crate) accounts: Accounts,
+    /// What fleet.toml declares.
+    pub(crate) fleet: std::sync::Arc<settings::Fleet>,
     /// Streams, by account and name, that are outboxes on this node.
     pub(crate) outboxes: std::sync::Arc<std::collections::BTreeSet<(String, String)>>,
     pub(crate) servers: Servers,
@@ -118,6 +121,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .route("/live/overview", get(overview::live))
         .route("/metrics", get(metrics))
         .route("/schemas/{title}", get(schema))
+        .merge(accounts::router())
         .merge(api::router())
         .merge(kv::router())
         .merge(objects::router())

@@ -15,6 +15,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/connections", "Connections"),
     ("/topology", "Topology"),
     ("/events", "Events"),
+    ("/accounts", "Accounts"),
 ];
 
 /// Whether a page goes on by itself.

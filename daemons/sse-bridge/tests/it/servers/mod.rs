@@ -1,5 +1,6 @@
 //! What the console shows of servers: a hub, a leaf that is linked to it, and a console beside each.
 
+mod accounts;
 mod api;
 mod connections;
 mod events;

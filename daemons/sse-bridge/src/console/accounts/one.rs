@@ -1,0 +1,146 @@
+//! `GET /accounts/{account}`: what an account may do, who speaks for it, and who is connected.
+
+use axum::{extract::Path, response::Response};
+use maud::{Markup, html};
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{
+    claims::{Body, Export, Import},
+    gather::{self, Known},
+    limits, list, roles,
+};
+use crate::console::{
+    command::command,
+    failure::Failure,
+    figures::{bytes, moment},
+    link::escaped,
+    payload::indented,
+    visit::Visit,
+};
+
+/// `GET /accounts/{account}`.
+pub(super) async fn show(visit: Visit, Path(account): Path<String>) -> Response {
+    let title = format!("Account {}", account.chars().take(60).collect::<String>());
+    let known = match gather::one(&visit.console.servers, &account).await {
+        Ok(known) => known,
+        Err(failure) => return visit.failed(&title, &failure),
+    };
+    let used = used(&visit, &known).await;
+    visit.page(&title, &page(&visit, &known, &used))
+}
+
+/// What JetStream says of the account; nothing where it has none, or the console does not look in.
+async fn used(visit: &Visit, known: &Known) -> Result<Option<Value>, Failure> {
+    match visit.account(known.detail.name()) {
+        Ok(account) if known.detail.jetstream_enabled => Ok(Some(account.read("INFO", &Value::Null).await?)),
+        _ => Ok(None),
+    }
+}
+
+fn page(visit: &Visit, known: &Known, used: &Result<Option<Value>, Failure>) -> Markup {
+    let detail = &known.detail;
+    let name = detail.name();
+    let declared = visit.console.fleet.accounts.get(name);
+    html! {
+        nav aria-label="Where this is" { ul { li { a href="/accounts" { "Accounts" } } } }
+        p {
+            (list::declared(name, &visit.console.fleet)) " "
+            (detail.body().map_or("", |body| body.description.as_str()))
+        }
+        dl.facts {
+            div { dt { "Connections" } dd { a href={ "/connections?account=" (escaped(name)) } { (detail.client_connections) } } }
+            div { dt { "Leaf node links" } dd { (detail.leafnode_connections) } }
+            div { dt { "Subscriptions" } dd { (detail.subscriptions) } }
+            @if let Ok(Some(used)) = used {
+                div { dt { "JetStream files" } dd { (bytes(used["storage"].as_u64().unwrap_or_default())) } }
+                div { dt { "JetStream memory" } dd { (bytes(used["memory"].as_u64().unwrap_or_default())) } }
+                div { dt { "Streams" } dd { a href={ "/streams?account=" (escaped(name)) } { (used["streams"]) } } }
+                div { dt { "Consumers" } dd { (used["consumers"]) } }
+            }
+        }
+        @if let Err(failure) = used { (failure.markup()) }
+        @if let Some(declared) = declared { (roles::services(declared)) }
+        @match detail.body() {
+            Some(body) => { (roles::roles(body)) (revocations(body)) (exchange(body)) h2 { "Limits" } (limits::table(&body.limits)) },
+            None => p.notice { "The account has no claims: it stands in nats-server's own configuration." },
+        }
+        h2 { "As the server has it" }
+        dl {
+            dt { "Public key" } dd { code { (detail.key()) } }
+            @if let Some(claims) = &detail.decoded_jwt {
+                dt { "Signed" } dd { (at(claims.iat)) }
+                dt { "Signed by" } dd { code { (claims.iss) } }
+                dt { "Good until" } dd { @if claims.exp > 0 { (at(claims.exp)) } @else { "for ever" } }
+            }
+            dt { "Taken over" } dd { (moment(&detail.update_time)) }
+        }
+        details {
+            summary { "As JSON" }
+            pre.tall tabindex="0" aria-label="The account as JSON" { code { (indented(&known.json.to_string())) } }
+        }
+        (command(&["server", "account", "info", name]))
+    }
+}
+
+fn revocations(body: &Body) -> Markup {
+    html! {
+        h2 { "Revoked users" }
+        @if body.revocations.is_empty() { p { "None." } } @else {
+            table {
+                caption { "Users that may not connect" }
+                thead { tr { th scope="col" { "Public key" } th scope="col" { "Signed at this time or before" } } }
+                tbody {
+                    @for (key, seconds) in &body.revocations {
+                        tr { th scope="row" { @if key == "*" { "all users" } @else { code { (key) } } } td { (at(*seconds)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the account gives to others and takes from them.
+fn exchange(body: &Body) -> Markup {
+    html! {
+        h2 { "Exports and imports" }
+        @if body.exports.is_empty() && body.imports.is_empty() { p { "None: nothing crosses its border." } }
+        @if !body.exports.is_empty() {
+            table {
+                caption { "What other accounts may import" }
+                thead { tr { th scope="col" { "Subject" } th scope="col" { "Kind" } th scope="col" { "To" } } }
+                tbody {
+                    @for Export { subject, kind, token_req, response_type, description } in &body.exports {
+                        tr {
+                            th scope="row" { code { (subject) } @if !description.is_empty() { br; span.quiet { (description) } } }
+                            td { (kind) @if !response_type.is_empty() { ", " (response_type) } }
+                            td { @if *token_req { "those who were let" } @else { "all accounts" } }
+                        }
+                    }
+                }
+            }
+        }
+        @if !body.imports.is_empty() {
+            table {
+                caption { "What it takes from other accounts" }
+                thead { tr { th scope="col" { "Subject" } th scope="col" { "Kind" } th scope="col" { "From" } th scope="col" { "Here" } } }
+                tbody {
+                    @for Import { subject, kind, account, local_subject } in &body.imports {
+                        tr {
+                            th scope="row" { code { (subject) } }
+                            td { (kind) }
+                            td { code { (account) } }
+                            td { @if local_subject.is_empty() { "the same" } @else { code { (local_subject) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A time in seconds since 1970.
+fn at(seconds: i64) -> Markup {
+    let moment_of = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok());
+    moment(&moment_of.unwrap_or_default())
+}
