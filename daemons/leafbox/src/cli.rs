@@ -350,6 +350,8 @@ pub enum Unit {
     NatsReload,
     /// leafbox-apply.service: make the stores equal to fleet.toml once nats-server is healthy
     Apply,
+    /// Where the operator's keys are: sign users and boxes for the web console
+    Signer,
     /// leafbox-uplink.service: wake copies that sleep when the link to the hub is back
     Uplink,
 }

@@ -60,6 +60,16 @@ pub fn of_apply(session: &Session) {
     reach.confine();
 }
 
+/// What signs for the console: the same as apply where the operator's keys are.
+pub fn of_signer(session: &Session) {
+    drop_privileges(&[]);
+    reach(session)
+        .write(&session.keys)
+        .write(session.data.root())
+        .write(session.settings.jwts_dir())
+        .confine();
+}
+
 /// What watches the uplink: reads the files, and speaks with nats-server.
 pub fn of_uplink(session: &Session) {
     drop_privileges(&[]);

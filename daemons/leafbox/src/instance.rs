@@ -25,7 +25,7 @@ use crate::{
     listeners::Listeners,
     session::Session,
     setup::Setup,
-    uplink,
+    signer, uplink,
 };
 
 /// How long nats-server may take until it listens.
@@ -144,6 +144,9 @@ impl Instance {
         if let Some(listener) = self.listeners.console.take() {
             self.start_console(listener)?;
         }
+        if signer::is_here(&self.setup.keys) {
+            self.start_signer()?;
+        }
         Ok(())
     }
 
@@ -201,6 +204,17 @@ impl Instance {
                 sse_bridge::run(config, listener, plan.open().await?, stop).await?;
                 anyhow::Ok(())
             }
+        });
+        Ok(())
+    }
+
+    /// Signs what admins of the console ask for: this machine has the operator's keys.
+    fn start_signer(&mut self) -> Result<()> {
+        let session = Arc::new(self.session());
+        let connect = self.connect_as(sse_bridge::signing::SERVICE, signer::creds(&self.setup.keys))?;
+        self.daemons.start("signer", move |stop| {
+            let (session, connect) = (Arc::clone(&session), connect.clone());
+            async move { signer::run(session, runtime::connect(&connect).await?, stop).await }
         });
         Ok(())
     }

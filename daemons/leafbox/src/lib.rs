@@ -29,6 +29,7 @@ pub mod problems;
 pub mod reloading;
 pub mod session;
 pub mod setup;
+pub mod signer;
 pub mod table;
 pub mod tls_guard;
 pub mod uplink;

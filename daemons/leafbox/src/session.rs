@@ -64,6 +64,23 @@ impl Session {
         Ok(session)
     }
 
+    /// The same, with the nodes that the file has gained besides: whoever is to be let in was written
+    /// there after this node began.
+    ///
+    /// # Errors
+    /// [`BadConfig`] when the files have mistakes now.
+    pub fn refreshed_with_nodes(&self) -> Result<Self> {
+        let sources = settings::Sources::of_process(self.settings.node_file.clone(), disk_size);
+        let listed = settings::load(&sources).map_err(BadConfig)?.settings.fleet.nodes;
+        let mut session = self.refreshed()?;
+        let nodes = &mut session.settings.fleet.nodes;
+        for (known, listed) in [(&mut nodes.hub, listed.hub), (&mut nodes.leaves, listed.leaves)] {
+            let new: Vec<Name> = listed.into_iter().filter(|name| !known.contains(name)).collect();
+            known.extend(new);
+        }
+        Ok(session)
+    }
+
     /// The URL that clients on this machine use.
     pub fn client_url(&self) -> Result<String> {
         let address = self.addresses.client.context("node.toml turns the client listener off")?;

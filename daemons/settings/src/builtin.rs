@@ -14,7 +14,7 @@ use crate::{
 mod console;
 mod registry;
 
-pub use console::{CONSOLE_ROLE, CONSOLE_USERS};
+pub use console::{CONSOLE_ROLE, CONSOLE_USERS, SIGNING};
 pub use registry::{REGISTRY_BLOBS, REGISTRY_INBOX, REGISTRY_RECORDS, REGISTRY_SERVICE, REGISTRY_TAGS};
 
 /// Roles that leafbox adds start with this; a fleet file may not use it.
@@ -41,6 +41,10 @@ impl Fleet {
         for account in accounts.values_mut() {
             account.roles.insert(name(LEAF_ROLE), leaf_role());
             account.roles.insert(name(APPLY_ROLE), apply_role());
+        }
+        if let Some(link) = accounts.get_mut(LEAFBOX_ACCOUNT).and_then(|own| own.roles.get_mut(LEAF_ROLE)) {
+            // One without a key of its own may say all else there.
+            link.publish_deny.extend(console::signing_denied_to_links());
         }
         accounts.insert(name(SYSTEM_ACCOUNT), system_account());
         for (name, account) in &mut accounts {

@@ -9,6 +9,7 @@ pub mod feed;
 pub mod login;
 mod role;
 mod run;
+pub mod signing;
 
 pub use caller::{Caller, SessionId};
 pub use config::Config;

@@ -3,7 +3,9 @@
 use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
-use identity::{KeyStore, KeyStoreError, Ledger, SignError, UserRequest, nkey::SecretKey};
+use identity::{
+    AccountJwt, JwtSet, KeyStore, KeyStoreError, Ledger, SignError, UserRequest, nkey::SecretKey,
+};
 use settings::{Name, Span};
 
 use crate::{cli, data::write_whole, say, session::Session, setup};
@@ -16,12 +18,7 @@ pub(crate) async fn run(session: &Session, command: &cli::User) -> Result<()> {
             let role: Name = role.parse().map_err(anyhow::Error::msg)?;
             let expires =
                 expires.as_deref().map(str::parse::<Span>).transpose().map_err(anyhow::Error::msg)?;
-            let jwts = signed(session)?;
-            let signed = jwts.accounts.get(&account);
-            let signed = signed.with_context(|| {
-                let names: Vec<&str> = jwts.accounts.keys().map(|name| name.as_str()).collect();
-                format!("there is no account {account}: there are {}", names.join(", "))
-            })?;
+            let signed = account_of(&signed(session)?, &account)?;
             let request = UserRequest {
                 account: &account,
                 account_key: &signed.public_key,
@@ -36,13 +33,22 @@ pub(crate) async fn run(session: &Session, command: &cli::User) -> Result<()> {
     }
 }
 
-fn signed(session: &Session) -> Result<identity::JwtSet> {
+/// The accounts, as last signed.
+pub(crate) fn signed(session: &Session) -> Result<JwtSet> {
     setup::known(&session.settings)?
         .context("no account was signed yet: run `leafbox dev` or `leafbox apply` first")
 }
 
+/// An account that was signed.
+pub(crate) fn account_of(jwts: &JwtSet, account: &Name) -> Result<AccountJwt> {
+    jwts.accounts.get(account).cloned().with_context(|| {
+        let names: Vec<&str> = jwts.accounts.keys().map(|name| name.as_str()).collect();
+        format!("there is no account {account}: there are {}", names.join(", "))
+    })
+}
+
 /// The signing key of a role: the fleet's where the operator's keys are, the box's own on a box.
-fn signer(session: &Session, account: &Name, role: &Name) -> Result<SecretKey> {
+pub(crate) fn signer(session: &Session, account: &Name, role: &Name) -> Result<SecretKey> {
     let own = || super::enroll::own_signing_key(&session.settings, account, role);
     if !session.keys.exists() {
         return own()?.with_context(|| {
@@ -99,12 +105,22 @@ fn mint(session: &Session, request: &UserRequest<'_>, public_key: Option<&str>, 
 
 fn revoke(session: &Session, account: &str, public_key: &str) -> Result<()> {
     let account: Name = account.parse().map_err(anyhow::Error::msg)?;
-    let keys = KeyStore::open(&session.keys)?;
+    sign_revocation(session, &KeyStore::open(&session.keys)?, &account, public_key)?;
+    say!("signed: {public_key} of {account} is revoked; `leafbox apply` takes it to the servers");
+    Ok(())
+}
+
+/// Signs that a user may not connect any more. No server is told.
+pub(crate) fn sign_revocation(
+    session: &Session,
+    keys: &KeyStore,
+    account: &Name,
+    public_key: &str,
+) -> Result<()> {
     let (folder, now) = (session.settings.jwts_dir(), SystemTime::now());
-    Ledger::new(&keys, &folder).sign(now, |known| match known {
-        Some(known) => identity::revoke(&keys, known, &account, public_key, now),
+    Ledger::new(keys, &folder).sign(now, |known| match known {
+        Some(known) => identity::revoke(keys, known, account, public_key, now),
         None => Err(SignError::UnknownAccount { account: account.clone() }),
     })?;
-    say!("signed: {public_key} of {account} is revoked; `leafbox apply` takes it to the servers");
     Ok(())
 }

@@ -14,6 +14,10 @@ use crate::{
 pub const CONSOLE_ROLE: &str = "leafbox-console";
 /// The KV bucket of the console's users, passkeys and sessions.
 pub const CONSOLE_USERS: &str = "leafbox_users";
+/// Where in LEAFBOX the console asks for signatures, with a token for what it asks after it. Only its
+/// own role may send there, and no leaf's link carries it to the hub: a stolen box must not have users
+/// or boxes signed there.
+pub const SIGNING: &str = "leafbox.sign";
 
 /// Adds the console's store to LEAFBOX.
 pub(super) fn add_to(account: &mut Account) {
@@ -59,4 +63,9 @@ pub(super) fn denied_to_links() -> Vec<Subject> {
     let mut denied = reads(&format!("KV_{CONSOLE_USERS}"));
     denied.extend(written_through_api(&format!("$KV.{CONSOLE_USERS}.>")));
     subjects(&denied)
+}
+
+/// What nobody asks over a leaf's link.
+pub(super) fn signing_denied_to_links() -> Vec<Subject> {
+    subjects(&[format!("{SIGNING}.>")])
 }

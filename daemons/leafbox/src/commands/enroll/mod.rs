@@ -5,7 +5,8 @@
 mod accept;
 mod approve;
 mod device;
-mod nodes;
+pub(crate) mod nodes;
+pub(crate) mod offer;
 pub(crate) mod paste;
 mod qr;
 mod request;

@@ -1,7 +1,7 @@
 //! `leafbox enroll list` and `revoke`, and what the operator's commands share: the keys, signing,
 //! and bringing it to the servers.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use anyhow::{Context, Result, bail};
 use identity::{
@@ -17,7 +17,7 @@ use super::paste;
 use crate::{cli, converge, figures::date, say, session::Session, setup, table::Table};
 
 /// The keys of this machine, which must be the operator's.
-pub(super) fn operator_keys(session: &Session) -> Result<KeyStore> {
+pub(crate) fn operator_keys(session: &Session) -> Result<KeyStore> {
     let keys = if session.keys.exists() { Some(KeyStore::open(&session.keys)?) } else { None };
     keys.filter(KeyStore::has_operator).with_context(|| {
         format!(
@@ -28,13 +28,13 @@ pub(super) fn operator_keys(session: &Session) -> Result<KeyStore> {
 }
 
 /// What was signed, and who knows.
-pub(super) struct Signed {
-    pub(super) set: JwtSet,
-    pub(super) pushed: Pushed,
+pub(crate) struct Signed {
+    pub(crate) set: JwtSet,
+    pub(crate) pushed: Pushed,
 }
 
 /// Whether servers have what was signed.
-pub(super) enum Pushed {
+pub(crate) enum Pushed {
     /// Those that a node here reaches have it.
     Yes,
     /// No node runs here that could reach any.
@@ -45,27 +45,29 @@ pub(super) enum Pushed {
 
 impl Pushed {
     /// Says what is left to do, and gives the exit code.
-    pub(super) fn tell(&self, effect: &str) -> u8 {
+    pub(crate) fn tell(&self, effect: &str) -> u8 {
+        eprintln!("{}", self.words(effect));
+        if matches!(self, Self::Failed(_)) { runtime::exit::FAILURE } else { runtime::exit::SUCCESS }
+    }
+
+    /// Who knows, and what is left to do.
+    pub(crate) fn words(&self, effect: &str) -> String {
         match self {
-            Self::Yes => eprintln!("the running hub knows"),
-            Self::NoNode => eprintln!(
+            Self::Yes => "the running hub knows".to_owned(),
+            Self::NoNode => format!(
                 "no node runs here: `leafbox apply` where the hub runs pushes the change, which {effect} \
                  (`leafbox apply --export DIR` writes it for a hub that gets its JWTs from git)"
             ),
-            Self::Failed(error) => {
-                eprintln!(
-                    "! signed, but the running hub was not told: {}; `leafbox apply` pushes it, which {effect}",
-                    crate::explain(error)
-                );
-                return runtime::exit::FAILURE;
-            }
+            Self::Failed(error) => format!(
+                "! signed, but the running hub was not told: {}; `leafbox apply` pushes it, which {effect}",
+                crate::explain(error)
+            ),
         }
-        runtime::exit::SUCCESS
     }
 }
 
 /// Signs the fleet with the nodes that are let in now, and pushes it where a node runs here.
-pub(super) async fn sign_and_push(session: &Session, keys: &KeyStore) -> Result<Signed> {
+pub(crate) async fn sign_and_push(session: &Session, keys: &KeyStore) -> Result<Signed> {
     let folder = session.settings.jwts_dir();
     if session.require_running().is_ok() && layout::system_creds(&session.keys).exists() {
         let pushed = match converge::converge_accounts(session, keys).await {
@@ -128,45 +130,67 @@ pub(super) fn list(session: &Session, as_json: bool) -> Result<()> {
 }
 
 /// The fingerprint of the request that was approved.
-fn fingerprint(fleet: &Name, node: &EnrolledNode) -> String {
+pub(crate) fn fingerprint(fleet: &Name, node: &EnrolledNode) -> String {
     let is_leaf = node.keys.values().any(|roles| roles.contains_key(LEAF_ROLE));
     let role = if is_leaf { NodeRole::Leaf } else { NodeRole::Hub };
     let request = Request { fleet: fleet.clone(), node: node.node.clone(), role, keys: node.keys.clone() };
     request.fingerprint().to_string()
 }
 
+/// The keys of a box that was let in.
+pub(crate) struct Held {
+    pub(crate) node: Name,
+    store: KeyStore,
+    is_known: bool,
+    set: Option<JwtSet>,
+    pub(crate) keys: BTreeSet<String>,
+}
+
+impl Held {
+    /// Those of a box; one that was never let in is refused.
+    pub(crate) fn of(session: &Session, node: &str) -> Result<Self> {
+        let store = operator_keys(session)?;
+        let node: Name = node.parse().map_err(anyhow::Error::msg)?;
+        let nodes = identity::enrolled(&store)?;
+        let known = nodes.iter().find(|known| known.node == node);
+        let set = Ledger::new(&store, &session.settings.jwts_dir()).read(SystemTime::now())?;
+        // A restored backup may know less of its boxes than what was signed.
+        let mut keys = set.as_ref().map(|set| held_in(set, &node)).unwrap_or_default();
+        if known.is_none() && keys.is_empty() {
+            let names: Vec<&str> = nodes.iter().map(|known| known.node.as_str()).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            bail!("{node} was never let in; those that were: {names}");
+        }
+        keys.extend(known.into_iter().flat_map(EnrolledNode::public_keys).cloned());
+        Ok(Self { is_known: known.is_some(), node, store, set, keys })
+    }
+
+    /// Takes them back, for good, and tells the servers where a node runs here.
+    pub(crate) async fn take_back(self, session: &Session) -> Result<Pushed> {
+        let now = SystemTime::now();
+        if self.is_known {
+            remove_enrolled(&self.store, &self.node, now)?;
+        }
+        if let Some(set) = &self.set {
+            take_back_others(&self.store, set, &self.node, now)?;
+        }
+        Ok(sign_and_push(session, &self.store).await?.pushed)
+    }
+}
+
 /// Takes the keys of a box back.
 pub(super) async fn revoke(session: &Session, arguments: &cli::EnrollRevoke) -> Result<u8> {
-    let keys = operator_keys(session)?;
-    let node: Name = arguments.node.parse().map_err(anyhow::Error::msg)?;
-    let nodes = identity::enrolled(&keys)?;
-    let known = nodes.iter().find(|known| known.node == node);
-    let set = Ledger::new(&keys, &session.settings.jwts_dir()).read(SystemTime::now())?;
-    // A restored backup may know less of its boxes than what was signed.
-    let mut held = set.as_ref().map(|set| held_in(set, &node)).unwrap_or_default();
-    if known.is_none() && held.is_empty() {
-        let names: Vec<&str> = nodes.iter().map(|known| known.node.as_str()).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        bail!("{node} was never let in; those that were: {names}");
-    }
-    held.extend(known.into_iter().flat_map(EnrolledNode::public_keys).cloned());
-    let count = held.len();
+    let held = Held::of(session, &arguments.node)?;
+    let (node, count) = (held.node.clone(), held.keys.len());
     if count > 0 && !arguments.yes {
         eprintln!("{node} has {count} keys. Its link and every user that it made are cut off, for good.");
         if !paste::confirm("Take them back?")? {
             bail!("not taken back; nothing was changed");
         }
     }
-    let now = SystemTime::now();
-    if known.is_some() {
-        remove_enrolled(&keys, &node, now)?;
-    }
-    if let Some(set) = &set {
-        take_back_others(&keys, set, &node, now)?;
-    }
-    let signed = sign_and_push(session, &keys).await?;
+    let pushed = held.take_back(session).await?;
     say!("the keys of {node} are taken back, and are never accepted again");
-    let code = signed.pushed.tell("cuts it off");
+    let code = pushed.tell("cuts it off");
     say!("");
     say!("What is left to do about a box that is lost:");
     say!("  - It still has its JetStream key: without a TPM, who has the disk reads what was stored on it.");

@@ -5,6 +5,7 @@ mod apply;
 mod nats;
 mod nats_pulse;
 mod nats_reload;
+mod signer;
 mod uplink;
 
 use anyhow::Result;
@@ -25,6 +26,7 @@ pub(crate) fn run(global: &Global, unit: &Unit) -> Result<u8> {
         Unit::NatsPulse(arguments) => nats_pulse::run(arguments),
         Unit::NatsReload => nats_reload::run(global),
         Unit::Apply => apply::run(global),
+        Unit::Signer => signer::run(global),
         Unit::Uplink => uplink::run(global),
     };
     match ran {
