@@ -14,7 +14,7 @@ use crate::{
 mod console;
 mod registry;
 
-pub use console::{CONSOLE_ROLE, CONSOLE_USERS, SIGNING};
+pub use console::{CONSOLE_ROLE, CONSOLE_SERVERS, CONSOLE_USERS, SIGNING};
 pub use registry::{REGISTRY_BLOBS, REGISTRY_INBOX, REGISTRY_RECORDS, REGISTRY_SERVICE, REGISTRY_TAGS};
 
 /// Roles that leafbox adds start with this; a fleet file may not use it.
@@ -90,6 +90,7 @@ fn leafbox_link_at_node(role: &Role, leaf: &str) -> Role {
     role.publish = subjects(&SAID_ON_LINKS);
     role.publish.push(subject(&format!("leafbox.node.{leaf}.>")));
     role.publish.extend(registry::said_on_link(leaf));
+    role.publish.extend(console::said_on_link(leaf));
     role.publish_deny.extend(subjects(&[
         format!("$JS.API.$KV.{NODES_BUCKET}.>"),
         format!("$JS.*.API.$KV.{NODES_BUCKET}.>"),
@@ -98,6 +99,7 @@ fn leafbox_link_at_node(role: &Role, leaf: &str) -> Role {
     role.publish_deny.extend(console::denied_to_links());
     role.subscribe = subjects(&HEARD_ON_LINKS);
     role.subscribe.extend(registry::heard_on_link(leaf));
+    role.subscribe.extend(console::heard_on_link(leaf));
     role
 }
 

@@ -94,7 +94,7 @@ pub async fn run(
         Login::new(LoginConfig { node: node.clone(), origin: origin.clone(), dev }, users, audit.clone());
     let feeds = FeedConfig { origin: Some(origin.as_str().to_owned()), ..FeedConfig::default() };
     let policy = Policy::standard().and_accounts(declared.keys().map(String::as_str));
-    let servers = Servers::new(sys.clone());
+    let servers = Servers::new(sys.clone(), leafbox.clone());
     let accounts = Accounts::new(leafbox, sys).and(declared);
     let feeds = Feeds::new(feeds, accounts.clone(), policy, shutdown.clone());
 
@@ -104,6 +104,7 @@ pub async fn run(
     tasks.spawn(beat(config.clone(), shutdown.clone()));
     let sweeping = (login.clone(), shutdown.clone());
     tasks.spawn(async move { sweeping.0.run(sweeping.1).await });
+    tasks.spawn(servers.clone().run(config.node.role, node.clone(), shutdown.clone()));
     let journal = Journal::new();
     tasks.spawn(journal.clone().run(accounts.clone(), servers.clone(), shutdown.clone()));
     let console = Console {

@@ -9,3 +9,4 @@ mod joining;
 mod keeping;
 mod refusals;
 mod revoking;
+mod watching;

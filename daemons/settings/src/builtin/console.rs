@@ -19,6 +19,10 @@ pub const CONSOLE_USERS: &str = "leafbox_users";
 /// or boxes signed there.
 pub const SIGNING: &str = "leafbox.sign";
 
+/// Where the consoles of the hub ask those of leaves for their servers, and are answered: the first token.
+/// A link hears and says its own leaf's alone.
+pub const CONSOLE_SERVERS: &str = "_SERVERS";
+
 /// Adds the console's store to LEAFBOX.
 pub(super) fn add_to(account: &mut Account) {
     account.kv.insert(
@@ -56,6 +60,17 @@ pub(super) fn role(account: &str) -> Role {
         subscribe_deny: if account == LEAFBOX_ACCOUNT { registry::unheard() } else { Vec::new() },
         ..Role::default()
     }
+}
+
+/// What the link of `leaf` says to the consoles of the hub: a stolen box must not answer for others.
+pub(super) fn said_on_link(leaf: &str) -> Vec<Subject> {
+    subjects(&[format!("{CONSOLE_SERVERS}.here.{leaf}"), format!("{CONSOLE_SERVERS}.hub.{leaf}.>")])
+}
+
+/// What it hears of them: whether it is there, and the questions to it. Answers hold what only an admin
+/// may see.
+pub(super) fn heard_on_link(leaf: &str) -> Vec<Subject> {
+    subjects(&[format!("{CONSOLE_SERVERS}.ask"), format!("{CONSOLE_SERVERS}.leaf.{leaf}")])
 }
 
 /// What of JetStream's API a leaf's link must not carry to the store of the hub's console.

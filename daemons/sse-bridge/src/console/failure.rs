@@ -73,9 +73,11 @@ impl Failure {
                 NatsError::Answer { .. } => StatusCode::BAD_GATEWAY,
             },
             Self::Server(AskError::Unknown(_)) => StatusCode::NOT_FOUND,
-            Self::Server(AskError::Refused { .. }) => StatusCode::CONFLICT,
+            Self::Server(AskError::Refused { .. } | AskError::Leaf(_)) => StatusCode::CONFLICT,
             Self::Server(_) if !writes => StatusCode::OK,
-            Self::Server(AskError::Silent { .. } | AskError::Away) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Server(AskError::Silent { .. } | AskError::Cut(_) | AskError::Away) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::Server(_) => StatusCode::BAD_GATEWAY,
         }
     }

@@ -16,8 +16,8 @@ use crate::feed::{Pattern, SYS};
 /// The longest name of a stream, consumer, bucket or key, bytes.
 const LONGEST_NAME: usize = 255;
 /// Subjects that are acted upon: requests to JetStream and the servers, buckets, answers to others.
-const INTERNAL: [&str; 8] =
-    ["$SYS.>", "$JS.>", "$JSC.>", "$KV.>", "$O.>", "_INBOX.>", "_R_.>", "_REGISTRY.>"];
+const INTERNAL: [&str; 9] =
+    ["$SYS.>", "$JS.>", "$JSC.>", "$KV.>", "$O.>", "_INBOX.>", "_R_.>", "_REGISTRY.>", "_SERVERS.>"];
 /// Leafbox's own subjects.
 const OWN: &str = "leafbox.>";
 

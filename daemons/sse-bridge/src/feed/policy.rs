@@ -35,12 +35,13 @@ const ALLOWED: [(Role, &str, &str); 15] = [
 
 /// What nobody may watch: hashes of sessions and tokens, keys, and answers to others. `ADVISORY.API` has
 /// each request to JetStream with its answer, which may be a message that was asked for.
-const SECRET: [(&str, &str); 10] = [
+const SECRET: [(&str, &str); 11] = [
     (LEAFBOX, "$KV.leafbox_users.>"),
     (LEAFBOX, "$KV.leafbox_registry.token.>"),
     (LEAFBOX, "$KV.leafbox_registry.bearer"),
     (LEAFBOX, "_INBOX.>"),
     (LEAFBOX, "_R_.>"),
+    (LEAFBOX, "_SERVERS.>"),
     (LEAFBOX, "$JS.API.>"),
     (LEAFBOX, "$JS.EVENT.ADVISORY.API"),
     (LEAFBOX, "$JSC.>"),
@@ -166,6 +167,7 @@ mod tests {
         for (role, account, subject, allowed) in [
             (Role::Viewer, LEAFBOX, "leafbox.audit.>", true),
             (Role::Viewer, LEAFBOX, "leafbox.node.*.heartbeat", true),
+            (Role::Admin, LEAFBOX, "_SERVERS.hub.shop-1.>", false),
             (Role::Viewer, LEAFBOX, "$JS.EVENT.ADVISORY.STREAM.>", true),
             (Role::Admin, LEAFBOX, "$JS.EVENT.ADVISORY.>", false),
             (Role::Admin, LEAFBOX, "$JS.EVENT.ADVISORY.API", false),

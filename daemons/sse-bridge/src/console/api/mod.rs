@@ -131,7 +131,10 @@ impl IntoResponse for Failure {
             Self::Ask(error) => match error {
                 AskError::NoSystem => (StatusCode::SERVICE_UNAVAILABLE, "no_system_account"),
                 AskError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_server"),
-                AskError::Away | AskError::Silent { .. } => (StatusCode::GATEWAY_TIMEOUT, "silent"),
+                AskError::Away | AskError::Cut(_) | AskError::Silent { .. } => {
+                    (StatusCode::GATEWAY_TIMEOUT, "silent")
+                }
+                AskError::Leaf(_) => (StatusCode::CONFLICT, "leaf"),
                 AskError::Request { .. }
                 | AskError::Ping(_)
                 | AskError::Reply { .. }

@@ -19,13 +19,14 @@ const QUIET: Duration = Duration::from_millis(300);
 /// The same once everybody has answered who was known.
 const SETTLED: Duration = Duration::from_millis(30);
 /// How long one stays listed that answers no more.
-const REMEMBERED: Duration = Duration::from_secs(300);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(300);
 /// Servers that are remembered at most.
 const MOST: usize = 10_000;
 
 /// A server that was heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::console) struct Heard {
+    /// A leaf's that its console answers for is its name.
     pub(in crate::console) id: String,
     pub(in crate::console) name: String,
 }

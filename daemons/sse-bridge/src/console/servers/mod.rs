@@ -4,10 +4,12 @@
 //!   `$SYS.REQ.SERVER.PING.IDZ`; one that was heard once and is not any more stays listed for some
 //!   minutes, so that who looks learns that it is missing.
 //! - nats-server's monitoring port is not used: it may be closed.
+//! - The servers of leaves answer the hub by way of their consoles ([`leaves`]).
 //! - Every question has a deadline. A server that says nothing is named in the error.
 
 mod directory;
 mod endpoint;
+mod leaves;
 mod links;
 mod names;
 mod wire;
@@ -19,11 +21,14 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use settings::NodeRole;
 use tokio::{sync::Mutex, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use directory::Directory;
 pub(super) use directory::Heard;
 pub(super) use endpoint::{Endpoint, Takes};
+use leaves::Leaves;
 pub(super) use links::{Gatewayz, Jsz, JszStream, Leafz, Link, Routez, StreamSource};
 use names::Names;
 use wire::Reply;
@@ -42,6 +47,7 @@ pub(crate) struct Servers {
     sys: Option<Client>,
     directory: Arc<Mutex<Directory>>,
     names: Names,
+    leaves: Leaves,
 }
 
 /// A server was asked in vain.
@@ -56,6 +62,15 @@ pub(super) enum AskError {
     /// Nobody answers to the id or name.
     #[error("no server `{0}` is heard: server=all shows those that are, and `leafbox status` the own one")]
     Unknown(String),
+    /// The console of a leaf is not reached.
+    #[error(
+        "{0} does not answer: its link to the hub is down, or its console is stopped; it goes on by itself \
+         meanwhile, and /topology there shows its end of the link"
+    )]
+    Cut(String),
+    /// It takes no orders from here.
+    #[error("{0} is a leaf, which answers the hub and takes no orders from it: do this on its own console")]
+    Leaf(String),
     /// The connection to the own nats-server is not there yet.
     #[error("nats-server of this node is not there yet: `leafbox status` on the machine says more")]
     Away,
@@ -117,8 +132,21 @@ pub(super) struct Said<T> {
 }
 
 impl Servers {
-    pub(crate) fn new(sys: Option<Client>) -> Self {
-        Self { sys, directory: Arc::default(), names: Names::default() }
+    pub(crate) fn new(sys: Option<Client>, leafbox: Client) -> Self {
+        Self { sys, directory: Arc::default(), names: Names::default(), leaves: Leaves::new(leafbox) }
+    }
+
+    /// Hears leaves where this is the hub, and answers it where this is a leaf, until `shutdown`.
+    pub(crate) async fn run(self, role: NodeRole, node: String, shutdown: CancellationToken) {
+        match role {
+            NodeRole::Hub => self.leaves.follow(shutdown).await,
+            NodeRole::Leaf => leaves::answer(self, node, shutdown).await,
+        }
+    }
+
+    /// Whether a server is that of a leaf, which does nothing for others.
+    pub(super) fn is_leaf(&self, id: &str) -> bool {
+        self.leaves.has(id)
     }
 
     /// The id of the server that this console is connected to.
@@ -132,6 +160,10 @@ impl Servers {
         let client = self.client()?;
         let own = client.server_info().server_name;
         let mut heard = self.directory.lock().await.heard(client).await?;
+        // One that is heard over `$SYS` too is asked there.
+        let leaves = self.leaves.names().into_iter().filter(|name| heard.iter().all(|it| it.name != *name));
+        let leaves: Vec<_> = leaves.map(|name| Heard { id: name.clone(), name }).collect();
+        heard.extend(leaves);
         heard.sort_by(|a, b| (a.name != own, &a.name, &a.id).cmp(&(b.name != own, &b.name, &b.id)));
         Ok(heard)
     }
@@ -199,6 +231,9 @@ impl Servers {
 
     /// Ends a client's connection.
     pub(super) async fn kick(&self, id: &str, cid: u64) -> Result<(), AskError> {
+        if self.is_leaf(id) {
+            return Err(AskError::Leaf(id.to_owned()));
+        }
         let bytes = self.request(id, "KICK", &serde_json::json!({ "cid": cid }), WRITING).await?;
         let reply: Reply<Value> = serde_json::from_slice(&bytes).map_err(|source| AskError::Reply {
             server: id.to_owned(),
@@ -209,6 +244,9 @@ impl Servers {
     }
 
     async fn request(&self, id: &str, what: &str, body: &Value, within: Duration) -> Result<Bytes, AskError> {
+        if self.is_leaf(id) {
+            return self.leaves.ask(id, what, body, within).await;
+        }
         let client = self.client()?;
         let body = Bytes::from(body.to_string());
         let asked = client.request(format!("$SYS.REQ.SERVER.{id}.{what}"), body);

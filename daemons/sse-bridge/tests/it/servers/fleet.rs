@@ -23,6 +23,10 @@ use crate::{
     server::{DEADLINE, make_stores},
 };
 
+/// What the link of shop-1 may of the consoles' questions (`settings::builtin`).
+const LINK_SAYS: &str = r#""_SERVERS.here.shop-1", "_SERVERS.hub.shop-1.>""#;
+const LINK_HEARS: &str = r#""_SERVERS.ask", "_SERVERS.leaf.shop-1""#;
+
 /// Both nodes; they end with this value.
 pub(crate) struct Fleet {
     pub(crate) hub: Node,
@@ -51,6 +55,18 @@ impl Fleet {
         let leaf = Node::start(&folder, "shop-1", &links).await;
         Self { hub, leaf, _folder: folder }
     }
+
+    /// The same with a link that may what a real leaf's may of this, and nothing in `SYS`.
+    pub(crate) async fn start_apart() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = Node::start(&folder, "hub-1", "leafnodes { listen: \"127.0.0.1:-1\" }").await;
+        let at = hub.server().addresses().leaf.unwrap();
+        let link = format!(
+            "leafnodes {{ remotes: [ {{ url: \"nats-leaf://link:link@{at}\", account: LEAFBOX }} ] }}"
+        );
+        let leaf = Node::start(&folder, "shop-1", &link).await;
+        Self { hub, leaf, _folder: folder }
+    }
 }
 
 impl Node {
@@ -60,6 +76,10 @@ impl Node {
         let node = Self { name, more: more.to_owned(), folder, server: Some(server) };
         make_stores(&node.client("leafbox").await).await;
         node
+    }
+
+    fn role(&self) -> &'static str {
+        if self.name.starts_with("hub") { "hub" } else { "leaf" }
     }
 
     pub(crate) fn server(&self) -> &NatsServer {
@@ -104,7 +124,7 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
             fleet: serde_json::from_value(json!({ "name": "shop" })).unwrap(),
-            node: serde_json::from_value(json!({ "name": self.name })).unwrap(),
+            node: serde_json::from_value(json!({ "name": self.name, "role": self.role() })).unwrap(),
             credentials: runtime::Credentials::in_directory(folder.path()),
             development: false,
             pulse: runtime::Pulse::new(),
@@ -125,7 +145,9 @@ fn configuration(name: &str, folder: &std::path::Path, at: Option<SocketAddr>, m
     format!(
         "listen: \"{}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: {name}\n\
          jetstream {{ store_dir: \"{}\", domain: {name} }}\n\
-         accounts {{\n LEAFBOX {{ jetstream: enabled, users: [ {{ user: leafbox, password: leafbox }} ] }}\n \
+         accounts {{\n LEAFBOX {{ jetstream: enabled, users: [ {{ user: leafbox, password: leafbox }}, \
+         {{ user: link, password: link, permissions: {{ publish: [{LINK_SAYS}], subscribe: [{LINK_HEARS}] }} }} \
+         ] }}\n \
          SHOP {{ jetstream: enabled, users: [ {{ user: shop, password: shop }} ] }}\n \
          SYS {{ users: [ {{ user: sys, password: sys }} ] }}\n}}\nsystem_account: SYS\n{more}\n",
         listen_at(at),
