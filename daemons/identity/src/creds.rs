@@ -91,6 +91,15 @@ impl Creds {
             .map_err(|fault| CredsError::Unusable { path: path.into(), fault })
     }
 
+    /// Puts together what belongs together: a JWT that somebody signed for a key that stayed here.
+    pub fn of(jwt: String, key: SecretKey) -> Result<Self, CredsFault> {
+        let claims = Claims::<UserBody>::decode(&jwt).map_err(CredsFault::Jwt)?;
+        if key.public_key() != claims.subject {
+            return Err(CredsFault::Mismatch { seed: key.public_key(), jwt: claims.subject });
+        }
+        Ok(Self { jwt, claims, key })
+    }
+
     /// Checks the text of a creds file, which must be valid at `now`.
     pub fn parse(text: &str, now: SystemTime) -> Result<Self, CredsFault> {
         let mut lines = text.lines().map(str::trim);

@@ -144,7 +144,7 @@ impl Instance {
         if let Some(listener) = self.listeners.console.take() {
             self.start_console(listener)?;
         }
-        if signer::is_here(&self.setup.keys) {
+        if signer::is_here(&self.setup.settings, &self.setup.keys) {
             self.start_signer()?;
         }
         Ok(())
@@ -208,7 +208,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Signs what admins of the console ask for: this machine has the operator's keys.
+    /// Signs what admins of the console ask for.
     fn start_signer(&mut self) -> Result<()> {
         let session = Arc::new(self.session());
         let connect = self.connect_as(sse_bridge::signing::SERVICE, signer::creds(&self.setup.keys))?;

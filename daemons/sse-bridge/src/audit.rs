@@ -65,6 +65,14 @@ pub enum What {
     ObjectDeleted,
     /// A client's connection was ended.
     ConnectionKicked,
+    /// A user was minted, and its creds were given out.
+    UserMinted,
+    /// A user may not connect any more.
+    UserRevoked,
+    /// A box was let in.
+    BoxLetIn,
+    /// The keys of a box were taken back.
+    BoxTakenBack,
 }
 
 /// What an event of the console is about.

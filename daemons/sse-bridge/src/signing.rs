@@ -1,7 +1,8 @@
 //! What the console asks of the signer, which has the keys that the console must not have.
 //!
 //! JSON, at [`SIGNING`]`.<verb>` in `LEAFBOX`: a request and one reply. The signer is where the fleet's
-//! keys are (`leafbox dev`, `leafbox run`, `leafbox unit signer`); where none is, nobody answers.
+//! keys are (`leafbox dev`, `leafbox run`, `leafbox unit signer`), and a box that was let in mints users with
+//! its own; where none is, nobody answers.
 //!
 //! No secret is in any of it, since a link may hear replies: the seed of a user is made by who asks, and
 //! what a box is answered is public.
@@ -48,6 +49,9 @@ pub struct About {}
 pub struct Signer {
     /// The node that it runs on.
     pub node: String,
+    /// Whether it has the operator's keys. Without, it is a box that mints users with keys of its own,
+    /// and does nothing else.
+    pub is_operator: bool,
     /// The operator's name and public key.
     pub operator: [String; 2],
     /// The roles that it mints users with, by account.

@@ -109,12 +109,15 @@ impl Signer {
                 since: node.changed_at,
             }
         };
+        // A box has a file of that name.
+        let boxes = if keys.has_operator() { identity::enrolled(&keys)? } else { Vec::new() };
         let declared = jwts.accounts.iter().filter(|(name, account)| !is_own(name) && !account.is_removed());
         Ok(Itself {
             node: session.settings.node.name.to_string(),
+            is_operator: keys.has_operator(),
             operator: [operator.name.clone(), operator.subject.clone()],
             roles: declared.map(|(name, account)| (name.to_string(), roles(account))).collect(),
-            boxes: identity::enrolled(&keys)?.into_iter().map(a_box).collect(),
+            boxes: boxes.into_iter().map(a_box).collect(),
         })
     }
 

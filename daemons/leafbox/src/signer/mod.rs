@@ -1,5 +1,6 @@
 //! The signer: signs users and boxes for admins of the web console, on the machine that has the
-//! operator's keys. What it is asked and answers is [`sse_bridge::signing`].
+//! operator's keys. A box that was let in mints users with its own keys, and nothing else.
+//! What it is asked and answers is [`sse_bridge::signing`].
 //!
 //! - It uses the console's creds of `LEAFBOX`: with the keys that it has it could sign itself any others,
 //!   so a role of its own would protect nothing.
@@ -25,7 +26,7 @@ use runtime::{
     Pulse,
     micro::{Micro, register},
 };
-use settings::{LEAFBOX_ACCOUNT, builtin::SIGNING};
+use settings::{LEAFBOX_ACCOUNT, Settings, builtin::SIGNING};
 use sse_bridge::signing::{LONGEST, Reply, SERVICE};
 use tokio::{
     task::JoinSet,
@@ -33,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::session::Session;
+use crate::{commands::enroll, session::Session};
 use answers::Signer;
 
 /// Requests at once; more wait.
@@ -41,9 +42,14 @@ const AT_ONCE: usize = 8;
 /// How often it shows that it lives.
 const BEAT: Duration = Duration::from_secs(2);
 
+/// Whether this machine signs anything: it has the operator's keys, or made its own as a box.
+pub fn is_here(settings: &Settings, keys: &Path) -> bool {
+    creds(keys).exists() && (has_operator(keys) || enroll::has_own_keys(settings))
+}
+
 /// Whether this keys directory is the operator's.
-pub fn is_here(keys: &Path) -> bool {
-    KeyStore::open(keys).is_ok_and(|keys| keys.has_operator()) && creds(keys).exists()
+pub fn has_operator(keys: &Path) -> bool {
+    KeyStore::open(keys).is_ok_and(|keys| keys.has_operator())
 }
 
 /// The creds that it connects with.

@@ -12,9 +12,23 @@ pub(super) fn command(arguments: &[&str]) -> Markup {
     }
 }
 
+/// The same as a command of `leafbox`, on the machine that it is about.
+pub(super) fn leafbox(arguments: &[&str]) -> Markup {
+    html! {
+        details.command {
+            summary { "As a " code { "leafbox" } " command" }
+            pre tabindex="0" aria-label="Command" { code { (typed("leafbox", arguments)) } }
+        }
+    }
+}
+
 /// The command as it is typed into a shell.
 pub(super) fn line(arguments: &[&str]) -> String {
-    let mut line = "nats".to_owned();
+    typed("nats", arguments)
+}
+
+fn typed(program: &str, arguments: &[&str]) -> String {
+    let mut line = program.to_owned();
     for argument in arguments {
         line.push(' ');
         line.push_str(&quoted(argument));

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use maud::{Markup, html};
 use schemas::ApiError;
 
-use super::{guard::Refused, jetstream::NatsError, servers::AskError};
+use super::{guard::Refused, jetstream::NatsError, servers::AskError, signer::SignError};
 use crate::Role;
 
 /// A page that is not what was asked for.
@@ -45,6 +45,9 @@ pub(super) enum Failure {
     /// A server was asked in vain.
     #[error(transparent)]
     Server(#[from] AskError),
+    /// The signer did not do it.
+    #[error(transparent)]
+    Signer(#[from] SignError),
 }
 
 impl Failure {
@@ -72,6 +75,11 @@ impl Failure {
                 NatsError::Silent { .. } => StatusCode::GATEWAY_TIMEOUT,
                 NatsError::Answer { .. } => StatusCode::BAD_GATEWAY,
             },
+            Self::Signer(SignError::Refused(_)) => StatusCode::CONFLICT,
+            Self::Signer(_) if !writes => StatusCode::OK,
+            Self::Signer(SignError::None) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Signer(SignError::Silent(_)) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Signer(_) => StatusCode::BAD_GATEWAY,
             Self::Server(AskError::Unknown(_)) => StatusCode::NOT_FOUND,
             Self::Server(AskError::Refused { .. } | AskError::Leaf(_)) => StatusCode::CONFLICT,
             Self::Server(_) if !writes => StatusCode::OK,

@@ -26,6 +26,7 @@ mod guard;
 mod jetstream;
 mod journal;
 mod kv;
+mod leaves;
 mod link;
 mod live;
 mod objects;
@@ -34,6 +35,7 @@ mod page;
 mod payload;
 mod said;
 mod servers;
+mod signer;
 mod stored;
 mod streams;
 mod tester;
@@ -124,6 +126,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .merge(accounts::router())
         .merge(api::router())
         .merge(kv::router())
+        .merge(leaves::router())
         .merge(objects::router())
         .merge(tester::router())
         .merge(streams::router())

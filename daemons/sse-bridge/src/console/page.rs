@@ -16,6 +16,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/topology", "Topology"),
     ("/events", "Events"),
     ("/accounts", "Accounts"),
+    ("/leaves", "Leaves"),
 ];
 
 /// Whether a page goes on by itself.

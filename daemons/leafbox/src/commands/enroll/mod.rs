@@ -47,6 +47,13 @@ pub(crate) fn own_signing_key(settings: &Settings, account: &Name, role: &Name) 
     }
 }
 
+/// Whether this box made keys of its own with which it signs users.
+pub(crate) fn has_own_keys(settings: &Settings) -> bool {
+    device::Device::find(settings.clone(), None).is_ok_and(|device| {
+        device.wanted().iter().any(|(account, role)| device.places.signing_key(account, role).exists())
+    })
+}
+
 /// What a node is, in a sentence.
 fn kind(role: NodeRole) -> &'static str {
     match role {

@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 pub(super) fn run(global: &Global) -> Result<()> {
     let session = Session::of(session::load(global)?)?;
-    if !signer::is_here(&session.keys) {
+    if !signer::has_operator(&session.keys) {
         contradiction!(
             "{} has no operator's keys, without which nothing can be signed: start this where they are",
             session.keys.display()

@@ -1,6 +1,6 @@
 //! What of an account's claims the pages read. The whole of them is shown beside it, without JWTs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -160,6 +160,11 @@ impl Body {
             SigningKey::Scoped(_) => None,
         })
     }
+
+    /// The nodes that hold keys of their own.
+    pub(super) fn nodes(&self) -> BTreeSet<&str> {
+        self.scopes().filter_map(Scope::node).collect()
+    }
 }
 
 impl Scope {
@@ -204,6 +209,7 @@ mod tests {
         assert_eq!(body.unscoped().collect::<Vec<_>>(), ["APLAIN"]);
         let roles: Vec<_> = body.scopes().map(|scope| (scope.role_name(), scope.node())).collect();
         assert_eq!(roles, [("till", None), ("till", Some("van-1"))]);
+        assert_eq!(body.nodes().into_iter().collect::<Vec<_>>(), ["van-1"]);
         assert_eq!(body.revocations["UKEY"], 9);
         let of_a_file: Detail = serde_json::from_value(json!({ "account_name": "SHOP" })).unwrap();
         assert!(of_a_file.name() == "SHOP" && of_a_file.body().is_none());

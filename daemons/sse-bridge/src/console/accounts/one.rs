@@ -1,33 +1,106 @@
 //! `GET /accounts/{account}`: what an account may do, who speaks for it, and who is connected.
 
-use axum::{extract::Path, response::Response};
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
 use maud::{Markup, html};
+use serde::Deserialize;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     claims::{Body, Export, Import},
     gather::{self, Known},
-    limits, list, roles,
+    limits, list,
+    mint::{self, Draft},
+    revoke, roles,
 };
-use crate::console::{
-    command::command,
-    failure::Failure,
-    figures::{bytes, moment},
-    link::escaped,
-    payload::indented,
-    visit::Visit,
+use crate::{
+    Role,
+    console::{
+        command::command,
+        failure::Failure,
+        figures::{bytes, moment},
+        link::escaped,
+        payload::indented,
+        signer::{BOX_ALONE, READING, ask, by_hand, shown},
+        visit::Visit,
+    },
+    signing::{About, Signer},
 };
 
 /// `GET /accounts/{account}`.
-pub(super) async fn show(visit: Visit, Path(account): Path<String>) -> Response {
-    let title = format!("Account {}", account.chars().take(60).collect::<String>());
-    let known = match gather::one(&visit.console.servers, &account).await {
-        Ok(known) => known,
-        Err(failure) => return visit.failed(&title, &failure),
+pub(super) async fn show(visit: Visit, Path(account): Path<String>, Query(asked): Query<Asked>) -> Response {
+    let revoke = if revoke::is_user(&asked.revoke) { asked.revoke.as_str() } else { "" };
+    match content(&visit, &account, &Draft::default(), revoke).await {
+        Ok(content) => visit.page(&title(&account), &content),
+        Err(failure) => visit.failed(&title(&account), &failure),
+    }
+}
+
+/// The page with the form that mints a user, as it was typed and with what is wrong with it.
+pub(super) async fn again(visit: &Visit, account: &str, draft: Draft) -> Response {
+    match content(visit, account, &draft, "").await {
+        Ok(content) => visit.form_again(&title(account), &content),
+        Err(failure) => visit.failed(&title(account), &failure),
+    }
+}
+
+/// What an address may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// The user whose key stands in the form that revokes one.
+    revoke: String,
+}
+
+fn title(account: &str) -> String {
+    format!("Account {}", account.chars().take(60).collect::<String>())
+}
+
+async fn content(visit: &Visit, account: &str, draft: &Draft, revoke: &str) -> Result<Markup, Failure> {
+    let known = gather::one(&visit.console.servers, account).await?;
+    let used = used(visit, &known).await;
+    let users = if visit.may(Role::Admin) {
+        users(account, ask(&visit.console, &About {}, READING).await, draft, revoke)
+    } else {
+        html! { p.quiet { "Minting and revoking users takes the role admin." } }
     };
-    let used = used(&visit, &known).await;
-    visit.page(&title, &page(&visit, &known, &used))
+    Ok(page(
+        visit,
+        &known,
+        &used,
+        &html! {
+            @if let Some(failure) = draft.refused() { (failure.markup()) }
+            (users)
+        },
+    ))
+}
+
+/// The forms for users of the account, where a signer answers.
+fn users(account: &str, signer: Result<Signer, Failure>, draft: &Draft, revoke: &str) -> Markup {
+    let user = if revoke.is_empty() { "PUBLIC_KEY" } else { revoke };
+    let signer = match signer {
+        Ok(signer) => signer,
+        Err(failure) => {
+            let mint = ["user", "mint", account, "ROLE", "--name", "NAME", "--output", "FILE"];
+            return by_hand(&failure, &[&mint, &["user", "revoke", account, user], &["apply"]]);
+        }
+    };
+    html! {
+        (shown(&signer))
+        h3 #mint { "Mint a user" }
+        @match signer.roles.get(account) {
+            Some(roles) if !roles.is_empty() => (mint::form(account, roles, draft)),
+            Some(_) => p { "The account has no role to mint users with: fleet.toml declares them." },
+            None => p { "Its users are leafbox's own: what a node runs with is made by " code { "leafbox enroll" } " and " code { "leafbox apply" } "." },
+        }
+        h3 #revoke { "Revoke a user" }
+        @if signer.is_operator { (revoke::form(account, revoke)) } @else {
+            (by_hand(BOX_ALONE, &[&["user", "revoke", account, user], &["apply"]]))
+        }
+    }
 }
 
 /// What JetStream says of the account; nothing where it has none, or the console does not look in.
@@ -38,7 +111,7 @@ async fn used(visit: &Visit, known: &Known) -> Result<Option<Value>, Failure> {
     }
 }
 
-fn page(visit: &Visit, known: &Known, used: &Result<Option<Value>, Failure>) -> Markup {
+fn page(visit: &Visit, known: &Known, used: &Result<Option<Value>, Failure>, users: &Markup) -> Markup {
     let detail = &known.detail;
     let name = detail.name();
     let declared = visit.console.fleet.accounts.get(name);
@@ -61,6 +134,8 @@ fn page(visit: &Visit, known: &Known, used: &Result<Option<Value>, Failure>) -> 
         }
         @if let Err(failure) = used { (failure.markup()) }
         @if let Some(declared) = declared { (roles::services(declared)) }
+        h2 { "Users" }
+        (users)
         @match detail.body() {
             Some(body) => { (roles::roles(body)) (revocations(body)) (exchange(body)) h2 { "Limits" } (limits::table(&body.limits)) },
             None => p.notice { "The account has no claims: it stands in nats-server's own configuration." },

@@ -50,7 +50,7 @@ pub(super) fn roles(body: &Body) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "Role" } th scope="col" { "May publish" } th scope="col" { "May subscribe" }
-                            th scope="col" { "May answer" } th scope="col" { "Nodes with a key of their own" }
+                            th scope="col" { "May answer" } th scope="col" { "Nodes with a key" }
                         }
                     }
                     tbody { @for role in &roles { (row(role)) } }
@@ -101,8 +101,12 @@ fn row(Role { scope, nodes }: &Role<'_>) -> Markup {
 
 /// Where nothing is named, everything is allowed: so says NATS.
 fn subjects(permission: &Permission) -> Markup {
+    let is_nothing = permission.allow.is_empty() && permission.deny.iter().any(|subject| subject == ">");
+    if is_nothing {
+        return html! { "nothing" };
+    }
     html! {
-        @if permission.allow.is_empty() { @if permission.deny.is_empty() { "everything" } @else { "everything but" } }
+        @if permission.allow.is_empty() { @if permission.deny.is_empty() { "everything" } @else { "everything but" br; } }
         @for subject in &permission.allow { code { (subject) } br; }
         @if !permission.deny.is_empty() {
             @if !permission.allow.is_empty() { span.quiet { "but not" } br; }
@@ -127,7 +131,7 @@ mod tests {
     #[test]
     fn a_role_is_one_row_with_the_fleet_s_permissions_and_leafbox_s_own_come_last() {
         let body: Body = serde_json::from_value(json!({ "signing_keys": [
-            { "key": "A1", "role": "leafbox-console", "template": { "pub": {}, "sub": {} } },
+            { "key": "A1", "role": "leafbox-console", "template": { "pub": {}, "sub": { "deny": [">"] } } },
             { "key": "A2", "role": "till@van-1", "template": { "pub": { "allow": ["narrow.>"] } } },
             { "key": "A3", "role": "till", "template": { "pub": { "allow": ["orders.>"], "deny": ["orders.<b>"] } } },
         ] }))
@@ -137,6 +141,6 @@ mod tests {
         assert!(html.contains("orders.&lt;b&gt;") && html.contains("but not"), "{html}");
         assert_eq!(html.matches("<th scope=\"row\">").count(), 2, "{html}");
         assert!(html.find(">till").unwrap() < html.find("leafbox-console").unwrap(), "{html}");
-        assert!(html.contains("<td>van-1"), "{html}");
+        assert!(html.contains("<td>van-1") && html.contains("<td>nothing</td>"), "{html}");
     }
 }

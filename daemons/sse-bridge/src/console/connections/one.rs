@@ -12,6 +12,7 @@ use crate::{
     Role,
     audit::What,
     console::{
+        accounts,
         command::command,
         failure::Failure,
         figures::{bytes, moment},
@@ -102,7 +103,13 @@ impl One {
             dl {
                 dt { "State" } dd { (state(row)) }
                 dt { "Account" } dd { (row.account) }
-                dt { "User" } dd { (row.user()) }
+                dt { "User" }
+                dd {
+                    (row.user())
+                    @if let Some(at) = accounts::revoking(&row.account, &info.authorized_user).filter(|_| visit.may(Role::Admin)) {
+                        " " a href=(at) { "Revoke it" }
+                    }
+                }
                 dt { "Server" } dd { (row.server.name) }
                 dt { "Address" } dd { (info.ip) ":" (info.port) }
                 dt { "Kind" } dd { (info.kind) " " (info.protocol) }

@@ -5,6 +5,9 @@ use sse_bridge::Role;
 
 use super::fleet::Fleet;
 
+/// Where a form goes, what is in it, and what an admin is answered where no signer is.
+type Form<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_accounts_of_the_server_are_listed_and_each_has_its_page() {
     let fleet = Fleet::start().await;
@@ -32,5 +35,47 @@ async fn without_creds_of_sys_the_page_says_what_is_missing() {
     let viewer = console.session(Role::Viewer).await;
     let list = console.get("/accounts", Some(&viewer)).await;
     assert!(list.status == 200 && list.text.contains("console-SYS.creds"), "{list:?}");
+    console.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_admin_signs_nothing_and_where_no_signer_is_the_page_says_what_to_type() {
+    let fleet = Fleet::start().await;
+    let console = fleet.hub.console(true).await;
+    let admin = console.session(Role::Admin).await;
+    let operator = console.session(Role::Operator).await;
+    let viewer = console.session(Role::Viewer).await;
+    let key = nkeys::KeyPair::new_user().public_key();
+    let forms: [Form<'_>; 6] = [
+        ("/accounts/SHOP/mint", &[("role", "till"), ("name", "till-7")], 422),
+        ("/accounts/SHOP/revoke", &[("user", &key), ("confirm", &key)], 503),
+        ("/leaves/look", &[("request", "x")], 422),
+        ("/leaves/approve", &[("request", "x"), ("compared", "true")], 503),
+        ("/leaves/answer", &[("node", "n"), ("answer", "x")], 200),
+        ("/leaves/shop-1/take-back", &[("confirm", "shop-1")], 503),
+    ];
+    for (path, form, of_admin) in forms {
+        for session in [&operator, &viewer] {
+            let refused = console.post(path, session, form).await;
+            assert!(
+                refused.status == 403 && refused.text.contains("takes the role admin"),
+                "{path}: {refused:?}"
+            );
+        }
+        let answer = console.post(path, &admin, form).await;
+        assert_eq!(answer.status, of_admin, "{path}: {answer:?}");
+        assert!(of_admin == 200 || answer.text.contains("no signer answers here"), "{path}: {answer:?}");
+        // As another site's page would send it.
+        let cross = console.ask("POST", path, Some(&admin), "sec-fetch-site: cross-site\r\n", "a=b").await;
+        assert_eq!(cross.status, 403, "{path}: {cross:?}");
+    }
+    let leaves = console.get("/leaves", Some(&admin)).await;
+    assert!(leaves.status == 200 && leaves.text.contains("leafbox enroll approve FILE"), "{leaves:?}");
+    assert!(leaves.text.contains("<th scope=\"row\">shop-1") && leaves.text.contains("SHOP"), "{leaves:?}");
+    let leaves = console.get("/leaves", Some(&viewer)).await;
+    assert!(
+        leaves.text.contains("takes the role admin") && !leaves.text.contains("enroll approve"),
+        "{leaves:?}"
+    );
     console.stop().await;
 }
