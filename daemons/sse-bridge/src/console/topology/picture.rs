@@ -111,7 +111,11 @@ fn places(topology: &Topology) -> (Places<'_>, usize) {
 
 /// What the picture shows, for who does not see it.
 fn words(topology: &Topology) -> String {
-    let mut words = format!("{} servers. ", topology.servers.len());
+    let names: Vec<&str> = topology.servers.keys().take(MOST_LABELS).map(String::as_str).collect();
+    let mut words = match topology.servers.len() - names.len() {
+        0 => format!("Servers: {}. ", names.join(", ")),
+        more => format!("Servers: {} and {more} more. ", names.join(", ")),
+    };
     for edge in topology.edges.iter().take(MOST_LABELS) {
         let to = match edge.kind {
             Kind::Route => "has a route to",
