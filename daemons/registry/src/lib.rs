@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 pub mod cache;
+pub mod catalog;
 pub mod chunks;
 pub mod collect;
 mod config;

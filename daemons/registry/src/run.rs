@@ -107,7 +107,8 @@ pub async fn run(
     let service = Service::new(connections.records.clone(), metrics.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(beat(config.clone(), shutdown.clone()));
-    tasks.spawn(tell_status(questions, service.clone(), node, shutdown.clone()));
+    let own = status::Own { node, address: listen };
+    tasks.spawn(tell_status(questions, service.clone(), own, shutdown.clone()));
     // Requests under way at shutdown still make audit events.
     let answered = CancellationToken::new();
     let parts = Opening { config, connections, listen, metrics, answered: answered.clone() };
@@ -204,8 +205,13 @@ async fn beat(config: Config, shutdown: CancellationToken) {
     }
 }
 
-async fn tell_status(mut questions: Endpoint, service: Service, node: String, shutdown: CancellationToken) {
+async fn tell_status(
+    mut questions: Endpoint,
+    service: Service,
+    own: status::Own,
+    shutdown: CancellationToken,
+) {
     while let Some(Some(question)) = shutdown.run_until_cancelled(questions.next()).await {
-        status::answer(&service, &node, question).await;
+        status::answer(&service, &own, question).await;
     }
 }

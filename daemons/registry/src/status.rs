@@ -1,10 +1,15 @@
-//! `leafbox.registry.status.<node>`: what this registry has under way, for `leafbox registry status`.
+//! `leafbox.registry.status.<node>`: what this registry has under way, for `leafbox registry status`, and
+//! what it stores, for the console.
 
-use async_nats::service::Request;
+use std::net::SocketAddr;
+
+use async_nats::service::{Request, error::Error as ServiceError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Repository, UploadId, collect,
+    Repository, UploadId,
+    catalog::{self, Question},
+    collect,
     http::{Parts, Service},
     records::Seconds,
     travel,
@@ -18,6 +23,8 @@ pub struct Status {
     pub node: String,
     /// The version of leafbox.
     pub version: String,
+    /// Where clients reach it, host and port; empty where an older version answers.
+    pub address: String,
     /// Whether requests are answered.
     pub ready: bool,
     /// Repositories that exist.
@@ -79,17 +86,42 @@ pub fn subject(node: &str) -> String {
     format!("leafbox.registry.status.{node}")
 }
 
-pub(crate) async fn answer(service: &Service, node: &str, request: Request) {
-    let status = of(service, node);
-    let payload = serde_json::to_vec(&status).expect("a status is plain JSON");
-    if let Err(error) = request.respond(Ok(payload.into())).await {
+/// Who answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    pub(crate) node: String,
+    pub(crate) address: SocketAddr,
+}
+
+pub(crate) async fn answer(service: &Service, own: &Own, request: Request) {
+    let answer = match &*request.message.payload {
+        b"" => Ok(serde_json::to_vec(&of(service, own)).expect("a status is plain JSON")),
+        question => listed(service, question).await,
+    };
+    if let Err(error) = request.respond(answer.map(Into::into)).await {
         tracing::debug!("a question for the status could not be answered: {error}");
     }
 }
 
-fn of(service: &Service, node: &str) -> Status {
+/// The answer to a [`Question`].
+async fn listed(service: &Service, question: &[u8]) -> Result<Vec<u8>, ServiceError> {
+    let refused = |code, status: String| ServiceError { code, status };
+    let question: Question = serde_json::from_slice(question)
+        .map_err(|error| refused(400, format!("no question that this version knows: {error}")))?;
+    let Some(parts) = service.parts_now() else {
+        return Err(refused(503, "the registry waits for its stores".to_owned()));
+    };
+    let storage = parts.storage.clone();
+    // A listing looks at each record: others are answered meanwhile.
+    let answered =
+        tokio::task::spawn_blocking(move || catalog::answer(&storage, &question).to_string()).await;
+    answered.map(String::into_bytes).map_err(|_| refused(500, "the listing failed".to_owned()))
+}
+
+fn of(service: &Service, Own { node, address }: &Own) -> Status {
     let status = Status {
-        node: node.to_owned(),
+        node: node.clone(),
+        address: runtime::reachable(*address).to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ready: service.is_ready(),
         ..Status::default()

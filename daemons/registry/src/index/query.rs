@@ -1,6 +1,10 @@
 //! What the index is asked.
 
-use std::{collections::HashMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
 
 use super::{Index, Tagged, Versioned};
 use crate::{
@@ -108,6 +112,26 @@ impl Index {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         let tags = contents.tags.range((from, Bound::Unbounded)).take(limit);
         Some(tags.map(|(tag, entry)| (tag.clone(), (**entry).clone())).collect())
+    }
+
+    /// The digests that an image needs, with their bytes: its manifest, those of an index that are here,
+    /// and their blobs.
+    pub fn needs(&self, repository: &Repository, digest: &Digest) -> BTreeMap<Digest, u64> {
+        let (mut needs, mut seen) = (BTreeMap::new(), BTreeSet::new());
+        let mut open = vec![digest.clone()];
+        while let Some(digest) = open.pop() {
+            let Some(manifest) = self.manifest(repository, &digest) else { continue };
+            if !seen.insert(digest.clone()) {
+                continue;
+            }
+            for blob in &manifest.blobs {
+                let size = self.link(repository, blob).map_or(0, |link| link.size);
+                needs.insert(blob.clone(), size);
+            }
+            open.extend(manifest.manifests.iter().cloned());
+            needs.insert(digest, manifest.size);
+        }
+        needs
     }
 
     /// The tags of a repository that stand for a manifest, in order.

@@ -33,6 +33,7 @@ mod objects;
 mod overview;
 mod page;
 mod payload;
+mod registry;
 mod said;
 mod servers;
 mod signer;
@@ -129,6 +130,7 @@ pub(crate) fn router(console: Console, login: &Login) -> Router {
         .merge(leaves::router())
         .merge(objects::router())
         .merge(tester::router())
+        .merge(registry::router())
         .merge(streams::router())
         .merge(connections::router())
         .merge(events::router())

@@ -11,6 +11,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/streams", "Streams"),
     ("/kv", "Keys and values"),
     ("/objects", "Objects"),
+    ("/registry", "Registry"),
     ("/publish", "Publish and subscribe"),
     ("/connections", "Connections"),
     ("/topology", "Topology"),

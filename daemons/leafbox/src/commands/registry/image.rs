@@ -1,9 +1,7 @@
 //! What a name on the command line stands for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use anyhow::{Result, bail};
-use registry::{Digest, Index, Reference, Repository, Storage, Tag, index::Tagged};
+use registry::{Digest, Reference, Repository, Storage, Tag, index::Tagged};
 
 use crate::cli;
 
@@ -43,26 +41,6 @@ pub(super) fn find(storage: &Storage, image: &cli::Image) -> Result<Found> {
             "{repository} has no tag {tag}: `leafbox registry tags {repository}` lists those that it has"
         ),
     }
-}
-
-/// The digests that an image needs, with their bytes: its manifest, those of an index that are here, and
-/// their blobs.
-pub(super) fn needs(index: &Index, repository: &Repository, digest: &Digest) -> BTreeMap<Digest, u64> {
-    let (mut needs, mut seen) = (BTreeMap::new(), BTreeSet::new());
-    let mut open = vec![digest.clone()];
-    while let Some(digest) = open.pop() {
-        let Some(manifest) = index.manifest(repository, &digest) else { continue };
-        if !seen.insert(digest.clone()) {
-            continue;
-        }
-        for blob in &manifest.blobs {
-            let size = index.link(repository, blob).map_or(0, |link| link.size);
-            needs.insert(blob.clone(), size);
-        }
-        open.extend(manifest.manifests.iter().cloned());
-        needs.insert(digest, manifest.size);
-    }
-    needs
 }
 
 /// Enough of a digest to tell it from the others of a repository.

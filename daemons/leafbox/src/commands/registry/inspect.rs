@@ -110,7 +110,7 @@ fn as_value(
         "tag": found.tag.as_ref().map(|(tag, _)| tag),
         "digest": found.digest,
         "media_type": record.media_type,
-        "bytes": image::needs(index, &found.repository, &found.digest).values().sum::<u64>(),
+        "bytes": index.needs(&found.repository, &found.digest).values().sum::<u64>(),
         "platform": configuration.and_then(platform),
         "origin": record.origin,
         "tags": tags.iter().map(|(tag, _)| tag).collect::<Vec<_>>(),
@@ -137,7 +137,7 @@ fn print(
         Some((tag, _)) => say!("{repository}:{tag}"),
         None => say!("{repository}@{}", image::short(&found.digest)),
     }
-    let needs: u64 = image::needs(index, repository, &found.digest).values().sum();
+    let needs: u64 = index.needs(repository, &found.digest).values().sum();
     say!("  digest      {}", found.digest);
     say!("  media type  {}", record.media_type);
     // Of an image that is its configuration's type, which says nothing.
@@ -175,7 +175,7 @@ fn print(
             let size = digest
                 .as_ref()
                 .filter(|_| here.is_some())
-                .map(|digest| amount(image::needs(index, repository, digest).values().sum()));
+                .map(|digest| amount(index.needs(repository, digest).values().sum()));
             table.row([
                 part.platform.unwrap_or(part.media_type),
                 part.digest,

@@ -50,7 +50,7 @@ pub(super) async fn tags(session: &Session, repository: &Repository, as_json: bo
     let tags = index.tags(repository).with_context(|| {
         format!("there is no repository {repository} here: `leafbox registry ls` lists those that are")
     })?;
-    let size = |digest: &Digest| image::needs(index, repository, digest).values().sum::<u64>();
+    let size = |digest: &Digest| index.needs(repository, digest).values().sum::<u64>();
     if as_json {
         let rows = tags.iter().map(|(tag, entry)| {
             json!({

@@ -1,6 +1,7 @@
 //! Routes of this node's own, and what it tells over NATS.
 
 use registry::{Status, audit::What, status};
+use serde_json::json;
 
 use crate::{
     client::{Client, sha256},
@@ -95,8 +96,59 @@ async fn it_is_a_micro_service_that_tells_its_status() {
     assert!(status.ready);
     assert_eq!((status.repositories, status.tags, status.manifests, status.uploads.len()), (1, 1, 1, 1));
     assert_eq!(status.uploads[0].repository.as_str(), "app");
+    assert_eq!(status.address, site.client().address.to_string());
     let info = nats.request("$SRV.INFO.leafbox-registry", "".into()).await.unwrap();
     let info: serde_json::Value = serde_json::from_slice(&info.payload).unwrap();
     assert_eq!(info["metadata"]["node"], "shop-1");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn it_tells_what_it_stores_and_nothing_of_tokens() {
+    let site = Site::start().await;
+    let client = site.client();
+    let digest = client.push_image("team/app", "v1.0", b"layer").await;
+    client.push_image("team/app", "v2", b"another layer").await;
+    client.push_image("other", "latest", b"layer").await;
+    let nats = site.nats().await;
+    let ask = async |question: serde_json::Value| {
+        let answer = nats.request(status::subject("shop-1"), question.to_string().into()).await.unwrap();
+        assert!(!String::from_utf8_lossy(&answer.payload).contains("hash"), "{answer:?}");
+        answer
+    };
+    let read = async |question| -> serde_json::Value {
+        serde_json::from_slice(&ask(question).await.payload).unwrap()
+    };
+    let all = read(json!({ "repositories": {} })).await;
+    let names: Vec<&str> = all["repositories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["repository"].as_str().unwrap())
+        .collect();
+    assert_eq!((names, &all["more"]), (vec!["other", "team/app"], &json!(false)));
+    // What both have counts once.
+    assert_eq!(all["bytes"], all["repositories"][1]["bytes"]);
+    assert_eq!(all["repositories"][0]["shared"], all["repositories"][0]["bytes"]);
+    let after = read(json!({ "repositories": { "after": "other" } })).await;
+    assert_eq!(after["repositories"].as_array().unwrap().len(), 1);
+
+    let tags = read(json!({ "tags": { "repository": "team/app" } })).await;
+    assert_eq!((&tags["exists"], tags["tags"].as_array().unwrap().len()), (&json!(true), 2));
+    let first = &tags["tags"][0];
+    assert_eq!(
+        (&first["tag"], &first["digest"], &first["by"]),
+        (&json!("v1.0"), &json!(digest), &json!("test"))
+    );
+    assert_eq!(first["key"], "team/app.v1=0");
+    assert!(first["bytes"].as_u64().unwrap() > 5, "{first}");
+    let one = read(json!({ "tag": { "repository": "team/app", "tag": "v1.0" } })).await;
+    assert_eq!(&one["tags"][0], first);
+    let none = read(json!({ "tags": { "repository": "nobody" } })).await;
+    assert_eq!(none, json!({ "exists": false, "tags": [], "more": false }));
+    for bad in [json!({ "tokens": {} }), json!({ "tags": { "repository": "../x" } })] {
+        let headers = ask(bad).await.headers.unwrap();
+        assert_eq!(headers.get("Nats-Service-Error-Code").unwrap().as_str(), "400");
+    }
     site.stop().await;
 }

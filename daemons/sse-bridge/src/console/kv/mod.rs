@@ -55,6 +55,18 @@ impl Bucket {
     }
 }
 
+/// What a key had, the newest first, as far as the bucket keeps it.
+pub(super) async fn values(
+    visit: &Visit,
+    account: &str,
+    bucket: &str,
+    key: &str,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let bucket = Bucket::of(visit, account, bucket)?;
+    let history = key::history(&bucket, super::guard::key(key)?).await?;
+    Ok(history.into_iter().map(|entry| entry.value).collect())
+}
+
 /// Where a key is written: in the bucket that a mirror copies, of another domain where it says so.
 fn written_to(config: &Value, bucket: &BucketName, key: &str) -> String {
     let mirror = &config["mirror"];

@@ -81,7 +81,7 @@ fn undeclared(config: &Value, what: impl FnOnce() -> String) -> Result<(), Failu
 }
 
 /// Where a page is, from the list on.
-fn trail(steps: &[(&str, &str)]) -> Markup {
+pub(super) fn trail(steps: &[(&str, &str)]) -> Markup {
     html! {
         nav aria-label="Where this is" {
             ul { @for (path, name) in steps { li { a href=(path) { (name) } } } }

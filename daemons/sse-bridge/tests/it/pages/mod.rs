@@ -7,6 +7,7 @@ mod kv;
 mod listen;
 mod objects;
 mod publish;
+mod registry;
 mod streams;
 
 use async_nats::jetstream;
