@@ -61,6 +61,8 @@ pub enum What {
     ConsumerUpdated,
     /// A consumer was deleted, with what it had delivered.
     ConsumerDeleted,
+    /// An object was stored in a bucket.
+    ObjectStored,
     /// An object of a bucket was deleted.
     ObjectDeleted,
     /// A client's connection was ended.

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Bucket, Described};
+use super::{Bucket, Described, upload};
 use crate::console::{
     command::command,
     failure::Failure,
@@ -58,12 +58,19 @@ pub(super) async fn show(
         let found: Result<Vec<Option<Described>>, Failure> = found.into_iter().collect();
         let found: Vec<Described> = found?.into_iter().flatten().filter(|found| !found.deleted).collect();
         let last = names.last().filter(|_| more).cloned();
-        Ok::<_, Failure>(page(&bucket, &wanted, &found, last.as_deref()))
+        let upload = upload::form(&visit, &bucket, &info["config"]);
+        Ok::<_, Failure>(page(&bucket, &wanted, &found, last.as_deref(), &upload))
     };
     visit.answer(&name, content.await)
 }
 
-fn page(bucket: &Bucket, wanted: &Wanted, found: &[Described], last: Option<&str>) -> Markup {
+fn page(
+    bucket: &Bucket,
+    wanted: &Wanted,
+    found: &[Described],
+    last: Option<&str>,
+    upload: &Markup,
+) -> Markup {
     let name = escaped(&wanted.name);
     html! {
         nav aria-label="Where this is" { ul { li { a href="/objects" { "Objects" } } } }
@@ -102,5 +109,6 @@ fn page(bucket: &Bucket, wanted: &Wanted, found: &[Described], last: Option<&str
             }
         }
         (command(&["object", "ls", bucket.name.as_str()]))
+        (upload)
     }
 }

@@ -7,9 +7,11 @@ mod chunks;
 mod delete;
 mod list;
 mod object;
+mod upload;
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 use data_encoding::BASE64URL;
@@ -29,6 +31,8 @@ pub(super) fn router() -> Router<Console> {
         .route("/objects", get(list::show))
         .route(bucket, get(bucket::show))
         .route(&of("/delete"), post(delete::delete))
+        // An object may be as large as its bucket: no more than a chunk of it is in memory.
+        .route(&of("/upload"), post(upload::upload).layer(DefaultBodyLimit::disable()))
         .route(&of("/of/{object}"), get(object::show))
         .route(&of("/of/{object}/file"), get(object::file))
 }

@@ -245,6 +245,7 @@ impl Console {
             session.map(|Session(cookie)| format!("cookie: __Host-leafbox={cookie}\r\n")).unwrap_or_default();
         let form = match body {
             "" => String::new(),
+            body if headers.contains("content-type: ") => format!("content-length: {}\r\n", body.len()),
             body => format!(
                 "content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n",
                 body.len()
@@ -255,6 +256,16 @@ impl Console {
             format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{cookie}{headers}{form}\r\n{body}");
         stream.write_all(request.as_bytes()).await.unwrap();
         BufReader::new(stream)
+    }
+
+    /// Sends the beginning of a request whose headers say that there is more, and no more.
+    pub(crate) async fn begin(&self, path: &str, session: &Session, headers: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let (Session(cookie), port) = (session, self.address.port());
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost:{port}\r\ncookie: __Host-leafbox={cookie}\r\n");
+        stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
+        stream
     }
 
     /// A stream of events that stays open.
