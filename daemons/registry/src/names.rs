@@ -162,6 +162,11 @@ impl UploadId {
     pub fn random() -> Self {
         Self(rand::random())
     }
+
+    /// Whether it is odd as a number, as half of them are.
+    pub(crate) fn is_odd(self) -> bool {
+        self.0[15] % 2 == 1
+    }
 }
 
 impl FromStr for UploadId {

@@ -42,14 +42,10 @@ use std::collections::BTreeMap;
 
 pub use runtime::clock::{Seconds, now};
 use serde::{Deserialize, Serialize};
-use settings::builtin::{REGISTRY_BLOBS, REGISTRY_RECORDS, REGISTRY_TAGS};
+use settings::builtin::{REGISTRY_RECORDS, REGISTRY_TAGS};
 
 use crate::{Algorithm, Digest, Repository, Tag, UploadId, chunks::Runs};
 
-/// The stream of chunks. Each is at `leafbox.registry.chunk.<upload id>`.
-pub const CHUNKS_STREAM: &str = REGISTRY_BLOBS;
-/// The subject of an upload's chunks is this with the upload's id.
-pub const CHUNKS_SUBJECT: &str = "leafbox.registry.chunk";
 /// The bucket of all records but tags.
 pub const RECORDS_BUCKET: &str = REGISTRY_RECORDS;
 /// The bucket of tags, with the last 64 changes of each: whoever watches it sees every change, and
@@ -63,7 +59,7 @@ pub struct BlobRecord {
     pub size: u64,
     /// The upload that wrote its chunks, which names their subject.
     pub upload: UploadId,
-    /// Where in the stream of chunks they are.
+    /// Where in the streams of chunks they are.
     pub runs: Runs,
     /// When something last relied on it: a push, a mount, a deduplicated push.
     pub touched: Seconds,

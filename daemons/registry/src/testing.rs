@@ -12,8 +12,8 @@ use supervisor::{
 use tempfile::TempDir;
 
 use crate::{
+    chunks::Lane,
     chunks::{Budget, ChunkConnections, ChunkStore},
-    records::CHUNKS_STREAM,
 };
 
 /// How long a condition may take that is met in seconds.
@@ -24,7 +24,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Limits {
     /// Of one message.
     pub(crate) payload: usize,
-    /// Of the stream of chunks.
+    /// Of the streams of chunks together.
     pub(crate) stream: Option<ByteSize>,
 }
 
@@ -74,11 +74,14 @@ impl Server {
         let mut fleet: Fleet = toml::from_str("name = \"fleet\"").unwrap();
         fleet.registry.max_bytes = self.limits.stream;
         let node = toml::from_str("name = \"shop-1\"").unwrap();
-        stores::testing::make(&self.client().await, &fleet, &node, &[CHUNKS_STREAM]).await;
+        stores::testing::make(&self.client().await, &fleet, &node, &Lane::ALL.map(Lane::stream)).await;
     }
 
     pub(crate) async fn lose_chunks(&self) {
-        jetstream::new(self.client().await).delete_stream(CHUNKS_STREAM).await.unwrap();
+        let jetstream = jetstream::new(self.client().await);
+        for lane in Lane::ALL {
+            jetstream.delete_stream(lane.stream()).await.unwrap();
+        }
     }
 
     /// A connection that lasts, as a daemon's.

@@ -225,7 +225,12 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
         heard.push(link.subscribe(subject).await.unwrap());
     }
     let mut heard = futures::stream::select_all(heard);
-    for subject in [bearer, "$JS.hub.API.$KV.leafbox_registry.bearer", "leafbox.registry.chunk.forged"] {
+    for subject in [
+        bearer,
+        "$JS.hub.API.$KV.leafbox_registry.bearer",
+        "leafbox.registry.chunk.forged",
+        "leafbox.registry.chunk2.forged",
+    ] {
         link.publish(subject, "forged".into()).await.unwrap();
     }
     let reader = json!({ "stream_name": "KV_leafbox_registry", "config":
@@ -246,6 +251,7 @@ async fn the_keys_of_a_box_reach_no_registry_but_its_own() {
     let own = client::request(&hubs, "$KV.leafbox_registry.upload", &json!({})).await.unwrap();
     assert_eq!(own["seq"], 2, "something came between: {own}");
     hubs.publish("leafbox.registry.chunk.upload", "chunk".into()).await.unwrap();
+    hubs.publish("leafbox.registry.chunk2.upload", "chunk".into()).await.unwrap();
     hubs.publish("leafbox.registry.hub.box-2.resolve", "which?".into()).await.unwrap();
     hubs.publish("leafbox.registry.leaf.box-2.resolve", "which?".into()).await.unwrap();
     // What it may hear comes last.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use clap::Args;
 use futures::StreamExt;
-use registry::{Config, Digest, RegistryConnections, records::CHUNKS_STREAM};
+use registry::{Config, Digest, RegistryConnections, chunks::Lane};
 use runtime::{ConnectOptions, Credentials};
 use settings::{Settings, Sources};
 use stores::{Clients, Healthy};
@@ -71,7 +71,7 @@ impl Nats {
         &self.url
     }
 
-    /// MiB/s of a blob's chunks read by an ordered consumer, with nothing done to them.
+    /// MiB/s of a blob's chunks read by ordered consumers, one after the other, with nothing done to them.
     pub(crate) fn read_raw(&self, digest: &str) -> Result<f64> {
         let digest: Digest = digest.parse()?;
         self.runtime.block_on(async {
@@ -80,17 +80,20 @@ impl Nats {
             let record =
                 records.get(format!("blob.{}", digest.token())).await?.context("the blob's record")?;
             let record: registry::records::BlobRecord = serde_json::from_slice(&record)?;
-            let stream = context.get_stream(CHUNKS_STREAM).await?;
-            let filter_subject = format!("{}.{}", registry::records::CHUNKS_SUBJECT, record.upload);
             let since = Instant::now();
-            let consumer =
-                stream.create_consumer(OrderedConfig { filter_subject, ..Default::default() }).await?;
-            let mut messages = consumer.messages().await?;
-            let mut read = 0;
-            while read < record.size {
-                read += messages.next().await.context("more chunks")??.payload.len() as u64;
+            for lane in Lane::ALL {
+                let runs = record.runs.as_slice().iter().filter(|run| run.lane == lane);
+                let mut left: u64 = runs.map(|run| run.count * run.size).sum();
+                let stream = context.get_stream(lane.stream()).await?;
+                let filter_subject = lane.subject(record.upload);
+                let consumer =
+                    stream.create_consumer(OrderedConfig { filter_subject, ..Default::default() }).await?;
+                let mut messages = consumer.messages().await?;
+                while left > 0 {
+                    left -= messages.next().await.context("more chunks")??.payload.len() as u64;
+                }
             }
-            Ok(read as f64 / 1048576.0 / since.elapsed().as_secs_f64())
+            Ok(record.size as f64 / 1048576.0 / since.elapsed().as_secs_f64())
         })
     }
 }

@@ -4,8 +4,8 @@ use async_nats::{Message, StatusCode};
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{ChunkError, line::Answer};
-use crate::{UploadId, records::CHUNKS_STREAM};
+use super::{Chunk, ChunkError, Lane, line::Answer};
+use crate::UploadId;
 
 pub(super) const STORE: &str = "store a chunk";
 pub(super) const READ: &str = "give a chunk";
@@ -62,17 +62,17 @@ impl ApiError {
 }
 
 /// The sequence of an acknowledged chunk.
-pub(super) fn stored(message: &Message) -> Answer<u64> {
+pub(super) fn stored(message: &Message, lane: Lane) -> Answer<u64> {
     #[derive(Deserialize)]
     struct Acknowledgement {
         stream: String,
         seq: u64,
     }
     api::<Acknowledgement>(STORE, message).and_then(|ack| {
-        if ack.stream == CHUNKS_STREAM && ack.seq > 0 {
+        if ack.stream == lane.stream() && ack.seq > 0 {
             return Answer::Done(ack.seq);
         }
-        let detail = format!("the stream {} stored it instead of {CHUNKS_STREAM}", ack.stream);
+        let detail = format!("the stream {} stored it instead of {}", ack.stream, lane.stream());
         Answer::Failed(ChunkError::Answer { what: STORE, detail })
     })
 }
@@ -93,8 +93,9 @@ pub(super) fn api<T: DeserializeOwned>(what: &'static str, message: &Message) ->
 }
 
 /// The bytes of a chunk, verified to be the one that was asked for.
-pub(super) fn chunk(message: Message, upload: UploadId, sequence: u64, size: u64) -> Answer<Bytes> {
-    let gone = || ChunkError::Gone { upload, sequence };
+pub(super) fn chunk(message: Message, upload: UploadId, asked: Chunk) -> Answer<Bytes> {
+    let Chunk { lane, sequence, size, .. } = asked;
+    let gone = || ChunkError::Gone { upload, stream: lane.stream(), sequence };
     match message.status {
         None => {}
         // On a clustered hub, a replica that lags a little answers so too.

@@ -46,10 +46,12 @@ pub enum ChunkError {
         source: async_nats::RequestError,
     },
     /// A chunk is not in the stream (any more): the blob was deleted meanwhile, or the stream lost it.
-    #[error("chunk {sequence} of upload {upload} is gone from the stream: push the blob again")]
+    #[error("chunk {sequence} of upload {upload} is gone from the stream {stream}: push the blob again")]
     Gone {
         /// Whose chunk.
         upload: UploadId,
+        /// The stream that had it.
+        stream: &'static str,
         /// Its sequence.
         sequence: u64,
     },

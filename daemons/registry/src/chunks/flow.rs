@@ -15,8 +15,8 @@ use futures::StreamExt;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{line::Line, store};
-use crate::{UploadId, records::CHUNKS_STREAM};
+use super::{Chunk, Lane, line::Line};
+use crate::UploadId;
 
 /// How long the consumer may take to be there. It is memory in nats-server, nothing else.
 const OPENING: Duration = Duration::from_secs(2);
@@ -46,9 +46,10 @@ impl Flows {
     }
 }
 
-/// Chunks of one upload, on their way in the order of the stream.
+/// Chunks of one upload, on their way in the order of their stream.
 pub(super) struct Flow {
     line: Line,
+    lane: Lane,
     session: (String, u64),
     name: String,
     inbox: String,
@@ -56,24 +57,26 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// The chunks of `upload` from `first` on. `None` when nats-server gives no such consumer.
-    pub(super) async fn open(flows: &Flows, line: &Line, upload: UploadId, first: u64) -> Option<Self> {
+    /// The chunks of `upload` from `first` on, in the lane of that one. `None` when nats-server gives no
+    /// such consumer.
+    pub(super) async fn open(flows: &Flows, line: &Line, upload: UploadId, first: Chunk) -> Option<Self> {
+        let Chunk { lane, sequence, .. } = first;
         let client = line.client();
         let session = line.session();
         let (name, inbox) = (UploadId::random().to_string(), client.new_inbox());
         let config = json!({
             "name": name,
-            "filter_subject": store::subject(upload),
+            "filter_subject": lane.subject(upload),
             "deliver_policy": "by_start_sequence",
-            "opt_start_seq": first,
+            "opt_start_seq": sequence,
             "ack_policy": "none",
             "replay_policy": "instant",
             "mem_storage": true,
             "num_replicas": 1,
             "inactive_threshold": u64::try_from(INACTIVE.as_nanos()).unwrap_or(u64::MAX),
         });
-        let create = json!({ "stream_name": CHUNKS_STREAM, "config": config, "action": "create" });
-        let subject = format!("$JS.API.CONSUMER.CREATE.{CHUNKS_STREAM}.{name}");
+        let create = json!({ "stream_name": lane.stream(), "config": config, "action": "create" });
+        let subject = format!("$JS.API.CONSUMER.CREATE.{}.{name}", lane.stream());
         let request = Request::new().payload(create.to_string().into()).timeout(Some(OPENING));
         let answered = client.send_request(subject, request).await;
         let made = answered.is_ok_and(|answer| {
@@ -88,20 +91,26 @@ impl Flow {
             return None;
         }
         let messages = client.subscribe(inbox.clone()).await.ok()?;
-        Some(Self { line: line.clone(), session, name, inbox, messages })
+        Some(Self { line: line.clone(), lane, session, name, inbox, messages })
+    }
+
+    /// Whose chunks it sends.
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// Has this many chunks more sent. Whether they can come.
     pub(super) async fn ask(&self, chunks: usize) -> bool {
         let expires = u64::try_from(INACTIVE.as_nanos() * 6).unwrap_or(u64::MAX);
         let request = json!({ "batch": chunks, "expires": expires }).to_string();
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{CHUNKS_STREAM}.{}", self.name);
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.lane.stream(), self.name);
         let asked = self.line.client().publish_with_reply(subject, self.inbox.clone(), request.into());
         self.line.is_connected() && asked.await.is_ok()
     }
 
-    /// The next chunk, when it is the one of this sequence and size.
-    pub(super) async fn next(&mut self, sequence: u64, size: u64) -> Option<Bytes> {
+    /// The next chunk, when it is this one.
+    pub(super) async fn next(&mut self, chunk: Chunk) -> Option<Bytes> {
+        let Chunk { sequence, size, .. } = chunk;
         let since = Instant::now();
         loop {
             let message = tokio::select! {
@@ -135,7 +144,7 @@ impl Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        let subject = format!("$JS.API.CONSUMER.DELETE.{CHUNKS_STREAM}.{}", self.name);
+        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.lane.stream(), self.name);
         let client = self.line.client().clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // If it does not arrive, nats-server sees itself that nobody asks any more.

@@ -1,4 +1,4 @@
-//! The bytes of blobs, as messages of the stream [`crate::records::CHUNKS_STREAM`].
+//! The bytes of blobs, as messages of two streams, the [`Lane`]s.
 //!
 //! A [`Writer`] fills chunks to what one message may carry and keeps several unacknowledged; a read
 //! asks for chunks by their sequence, a few ahead of its consumer. One [`Budget`] bounds the memory of
@@ -6,15 +6,15 @@
 //!
 //! Long reads are sent by a consumer, and go on with single gets when it falters.
 //!
-//! Deliberately absent: several streams (one
-//! limit and one purge for all), and deduplication by message id (a chunk that is stored twice is
-//! harmless, since [`Runs`] list what was acknowledged).
+//! Deliberately absent: deduplication by message id (a chunk that is stored twice is harmless, since
+//! [`Runs`] list what was acknowledged).
 
 mod answers;
 mod budget;
 mod error;
 mod flow;
 mod hasher;
+mod lane;
 mod line;
 mod pool;
 mod reader;
@@ -25,6 +25,7 @@ mod writer;
 pub use budget::Budget;
 pub use error::ChunkError;
 pub use hasher::Hasher;
+pub use lane::Lane;
 pub use pool::{Buffer, Permit, Pool};
 pub use runs::{Chunk, Run, Runs};
 pub(crate) use store::LARGEST_CHUNK;

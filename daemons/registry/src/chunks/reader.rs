@@ -1,4 +1,4 @@
-//! Ranges of a blob out of chunks of the stream.
+//! Ranges of a blob out of chunks of the streams.
 //!
 //! A task of its own asks for chunks, a few ahead of what its consumer takes, so that it can give up
 //! what the consumer of a slow client leaves lying while others wait: chunks can be asked for again.
@@ -6,13 +6,16 @@
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use bytes::Bytes;
-use futures::{FutureExt, Stream, future::BoxFuture};
+use futures::{
+    FutureExt, Stream,
+    future::{BoxFuture, join_all},
+};
 use serde_json::json;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Budget, Chunk, ChunkError, ChunkStore, Permit, Pool, Runs, answers, flow::Flow, line::Line, store,
+    Budget, Chunk, ChunkError, ChunkStore, Lane, Permit, Pool, Runs, answers, flow::Flow, line::Line, store,
 };
 use crate::UploadId;
 
@@ -37,7 +40,8 @@ pub(super) fn read(
     let (sender, mut receiver) = mpsc::channel(1);
     let range = range.start..range.end.min(runs.bytes());
     let line = store.read_line().clone();
-    let reader = Reader { store, line, runs, upload, range, asked: VecDeque::new(), flow: None, sender };
+    let reader =
+        Reader { store, line, runs, upload, range, asked: VecDeque::new(), flows: Vec::new(), sender };
     let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
     futures::stream::poll_fn(move |context| {
         let _ended_with_the_stream = &task;
@@ -56,14 +60,13 @@ struct Reader {
     range: Range<u64>,
     /// Chunks that follow what is handed over, in order.
     asked: VecDeque<Asked>,
-    /// What sends the chunks of `asked` that come by themselves.
-    flow: Option<Flow>,
+    /// What sends the chunks of `asked` that come by themselves: for each lane, or none.
+    flows: Vec<Flow>,
     sender: mpsc::Sender<Item>,
 }
 
 struct Asked {
     chunk: Chunk,
-    size: usize,
     bytes: Coming,
     permit: Permit,
 }
@@ -91,18 +94,20 @@ impl AsRef<[u8]> for Held {
 impl Reader {
     async fn run(mut self) {
         if self.is_long() && self.store.flows().may_open(&self.line) {
-            let first = self.chunk_at(self.range.start).map_or(0, |(chunk, _)| chunk.sequence);
-            self.flow = Flow::open(self.store.flows(), &self.line, self.upload, first).await;
+            let (flows, line) = (self.store.flows().clone(), self.line.clone());
+            let firsts = self.firsts().into_iter().map(|first| Flow::open(&flows, &line, self.upload, first));
+            // One for each lane, or none: half a read by flows is no quicker.
+            self.flows = join_all(firsts).await.into_iter().collect::<Option<_>>().unwrap_or_default();
         }
         while !self.range.is_empty() {
             self.ask_ahead().await;
-            let Some(Asked { chunk, size, bytes, permit }) = self.asked.pop_front() else { return };
+            let Some(Asked { chunk, bytes, permit }) = self.asked.pop_front() else { return };
             let bytes = match bytes {
                 Coming::Answer(answer) => answer.await,
-                Coming::Flow => match self.flowed(chunk, size).await {
+                Coming::Flow => match self.flowed(chunk).await {
                     Some(bytes) => Ok(bytes),
                     None => {
-                        self.stop_flow();
+                        self.stop_flows();
                         continue;
                     }
                 },
@@ -128,27 +133,35 @@ impl Reader {
         self.runs.chunks(self.range.clone()).nth(LONG - 1).is_some()
     }
 
-    async fn flowed(&mut self, chunk: Chunk, size: usize) -> Option<Bytes> {
-        self.flow.as_mut()?.next(chunk.sequence, size as u64).await
+    /// The first chunk of each lane that has any.
+    fn firsts(&self) -> Vec<Chunk> {
+        let first = |lane| self.runs.chunks(self.range.clone()).find(|chunk| chunk.lane == lane);
+        Lane::ALL.into_iter().filter_map(first).collect()
+    }
+
+    async fn flowed(&mut self, chunk: Chunk) -> Option<Bytes> {
+        self.flows.iter_mut().find(|flow| flow.lane() == chunk.lane)?.next(chunk).await
     }
 
     /// What was asked for and is not here is asked for again, one by one.
-    fn stop_flow(&mut self) {
+    fn stop_flows(&mut self) {
         self.asked.clear();
-        self.flow = None;
+        self.flows.clear();
     }
 
     /// Asks for the next chunk, waiting for room, and for more where there is room.
     async fn ask_ahead(&mut self) {
         // A flow is asked for several at once.
-        if self.flow.is_some() && self.asked.len() > AHEAD / 2 {
+        let flow = !self.flows.is_empty();
+        if flow && self.asked.len() > AHEAD / 2 {
             return;
         }
         let asked: u64 = self.asked.iter().map(|asked| asked.chunk.take).sum();
         let mut from = self.range.start + asked;
-        let mut flowing = 0;
+        let mut flowing = [0; Lane::ALL.len()];
         while self.asked.len() < AHEAD {
-            let Some((chunk, size)) = self.chunk_at(from) else { break };
+            let Some(chunk) = self.runs.chunks(from..self.range.end).next() else { break };
+            let Ok(size) = usize::try_from(chunk.size) else { break };
             let permit = if self.asked.is_empty() {
                 self.store.budget().reading.acquire(size).await
             } else {
@@ -156,45 +169,37 @@ impl Reader {
                 permit
             };
             from += chunk.take;
-            let bytes = if self.flow.is_some() {
-                flowing += 1;
+            let bytes = if flow {
+                flowing[chunk.lane.index()] += 1;
                 Coming::Flow
             } else {
-                let mut answer = self.get(chunk, size);
+                let mut answer = self.get(chunk);
                 // Polled once, which hands the request to the connection.
                 if let Some(result) = (&mut answer).now_or_never() {
                     answer = std::future::ready(result).boxed();
                 }
                 Coming::Answer(answer)
             };
-            self.asked.push_back(Asked { chunk, size, bytes, permit });
+            self.asked.push_back(Asked { chunk, bytes, permit });
         }
-        if let Some(flow) = &self.flow
-            && flowing > 0
-            && !flow.ask(flowing).await
-        {
-            // The first one that does not come ends it.
-            tracing::debug!("chunks cannot be asked for at the moment");
+        for flow in &self.flows {
+            let chunks = flowing[flow.lane().index()];
+            if chunks > 0 && !flow.ask(chunks).await {
+                // The first one that does not come ends it.
+                tracing::debug!("chunks cannot be asked for at the moment");
+            }
         }
     }
 
-    /// The chunk with the byte at `offset`, cut to what is wanted, and its whole size.
-    fn chunk_at(&self, offset: u64) -> Option<(Chunk, usize)> {
-        let chunk = self.runs.chunks(offset..self.range.end).next()?;
-        let mut runs = self.runs.as_slice().iter();
-        let run =
-            runs.find(|run| (run.first..run.first.saturating_add(run.count)).contains(&chunk.sequence))?;
-        Some((chunk, usize::try_from(run.size).ok()?))
-    }
-
-    fn get(&self, chunk: Chunk, size: usize) -> BoxFuture<'static, Result<Bytes, ChunkError>> {
+    fn get(&self, chunk: Chunk) -> BoxFuture<'static, Result<Bytes, ChunkError>> {
         let (line, upload) = (self.line.clone(), self.upload);
         // The next one of the upload from there on, which is this one. Asked by sequence alone,
         // nats-server takes two chunks a block for a scan backwards, and decrypts the block for each.
-        let request = json!({ "seq": chunk.sequence, "next_by_subj": store::subject(upload) }).to_string();
+        let request =
+            json!({ "seq": chunk.sequence, "next_by_subj": chunk.lane.subject(upload) }).to_string();
         async move {
-            let judge = |message| answers::chunk(message, upload, chunk.sequence, size as u64);
-            line.ask(answers::READ, store::get_subject(), request.into(), judge).await
+            let judge = |message| answers::chunk(message, upload, chunk);
+            line.ask(answers::READ, store::get_subject(chunk.lane), request.into(), judge).await
         }
         .boxed()
     }
@@ -206,7 +211,7 @@ impl Reader {
         while !bytes.is_empty() {
             let Some(slot) = taken(&self.sender, &reading).await? else {
                 // Left lying. What is dropped here is asked for again once the consumer wants more.
-                self.stop_flow();
+                self.stop_flows();
                 drop((bytes, permit));
                 drop(self.sender.reserve().await.ok()?);
                 return Some(());

@@ -1,4 +1,4 @@
-//! The stream of chunks as a whole.
+//! The streams of chunks as a whole.
 
 use std::{
     collections::BTreeMap,
@@ -12,21 +12,18 @@ use std::{
 
 use async_nats::{Client, Message, StatusCode};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, future::try_join_all};
 use serde::Deserialize;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Budget, ChunkError, Runs, Writer, Written, answers,
+    Budget, ChunkError, Lane, Runs, Writer, Written, answers,
     flow::Flows,
     line::{Answer, Line, Progress},
     reader,
 };
-use crate::{
-    UploadId,
-    records::{CHUNKS_STREAM, CHUNKS_SUBJECT, Seconds},
-};
+use crate::{UploadId, records::Seconds};
 
 /// What a chunk holds at most: the default payload limit of nats-server without a header's room.
 pub(crate) const LARGEST_CHUNK: usize = 1_047_552;
@@ -35,7 +32,7 @@ const HEADROOM: usize = 1024;
 /// How long nats-server may give no answer before an operation gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const INFO: &str = "describe the stream of chunks";
+const INFO: &str = "describe a stream of chunks";
 const PURGE: &str = "purge an upload's chunks";
 
 /// The connections of a daemon. A direct get runs in the loop of nats-server that reads its
@@ -48,7 +45,7 @@ pub struct ChunkConnections {
     pub read: Vec<Client>,
 }
 
-/// The stream of chunks. Clones share connections and budget.
+/// The streams of chunks. Clones share connections and budget.
 #[derive(Clone)]
 pub struct ChunkStore {
     write: Line,
@@ -58,20 +55,15 @@ pub struct ChunkStore {
     flows: Flows,
 }
 
-/// How much the stream holds.
+/// How much the streams hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamState {
     /// Chunks.
     pub messages: u64,
     /// Bytes, with what nats-server keeps beside each chunk; its files shrink later.
     pub bytes: u64,
-    /// The stream's `max_bytes`, when it has one.
+    /// The `max_bytes` of all, when they have one.
     pub limit: Option<u64>,
-}
-
-/// The subject of an upload's chunks.
-pub(super) fn subject(upload: UploadId) -> String {
-    format!("{CHUNKS_SUBJECT}.{upload}")
 }
 
 impl ChunkStore {
@@ -113,47 +105,65 @@ impl ChunkStore {
         struct Purged {
             purged: u64,
         }
-        let subject = format!("$JS.API.STREAM.PURGE.{CHUNKS_STREAM}");
-        let payload = payload(&json!({ "filter": self::subject(upload) }));
-        let judge = |message| answers::api::<Purged>(PURGE, &message);
-        Ok(self.write.ask(PURGE, subject, payload, judge).await?.purged)
+        let purges = Lane::ALL.map(async |lane| {
+            let subject = format!("$JS.API.STREAM.PURGE.{}", lane.stream());
+            let payload = payload(&json!({ "filter": lane.subject(upload) }));
+            let judge = |message| answers::api::<Purged>(PURGE, &message);
+            self.write.ask(PURGE, subject, payload, judge).await
+        });
+        Ok(try_join_all(purges).await?.iter().map(|lane| lane.purged).sum())
     }
 
     /// The uploads that have chunks, and how many each has.
     pub async fn subjects(&self) -> Result<BTreeMap<UploadId, u64>, ChunkError> {
-        let (mut uploads, mut offset) = (BTreeMap::new(), 0);
-        loop {
-            let filter = json!({ "subjects_filter": format!("{CHUNKS_SUBJECT}.*"), "offset": offset });
-            let info = self.info(payload(&filter)).await?;
-            let page = info.state.subjects.len();
-            uploads.extend(info.state.subjects.into_iter().filter_map(|(subject, count)| {
-                let id = subject.strip_prefix(CHUNKS_SUBJECT)?.strip_prefix('.')?;
-                Some((id.parse().ok()?, count))
-            }));
-            offset += page;
-            if page == 0 || offset >= info.total {
-                return Ok(uploads);
+        let mut uploads = BTreeMap::new();
+        for lane in Lane::ALL {
+            let mut offset = 0;
+            loop {
+                let filter = json!({ "subjects_filter": lane.subjects(), "offset": offset });
+                let info = self.info(lane, payload(&filter)).await?;
+                for (subject, count) in &info.state.subjects {
+                    if let Some(upload) = lane.upload(subject) {
+                        *uploads.entry(upload).or_default() += count;
+                    }
+                }
+                let page = info.state.subjects.len();
+                offset += page;
+                if page == 0 || offset >= info.total {
+                    break;
+                }
             }
         }
+        Ok(uploads)
     }
 
-    /// How much the stream holds.
+    /// How much the streams hold.
     pub async fn state(&self) -> Result<StreamState, ChunkError> {
-        let info = self.info(Bytes::new()).await?;
-        let limit = u64::try_from(info.config.max_bytes).ok().filter(|limit| *limit > 0);
-        Ok(StreamState { messages: info.state.messages, bytes: info.state.bytes, limit })
+        let mut all = StreamState::default();
+        for lane in Lane::ALL {
+            let Info { config, state, .. } = self.info(lane, Bytes::new()).await?;
+            let limit = u64::try_from(config.max_bytes).ok().filter(|limit| *limit > 0);
+            all.messages += state.messages;
+            all.bytes += state.bytes;
+            all.limit = limit.map(|limit| all.limit.unwrap_or_default().saturating_add(limit));
+        }
+        Ok(all)
     }
 
     /// When the last chunk of an upload was stored, by nats-server's clock; `None` without chunks. It
     /// carries that chunk over the connection: for the few uploads that nobody knows.
     pub async fn last_stored(&self, upload: UploadId) -> Result<Option<Seconds>, ChunkError> {
         let (_permit, line) = (self.budget.acquire(LARGEST_CHUNK).await, self.read_line());
-        let payload = payload(&json!({ "last_by_subj": subject(upload) }));
-        line.ask(answers::READ, get_subject(), payload, last_stored).await
+        let mut last = None;
+        for lane in Lane::ALL {
+            let payload = payload(&json!({ "last_by_subj": lane.subject(upload) }));
+            last = last.max(line.ask(answers::READ, get_subject(lane), payload, last_stored).await?);
+        }
+        Ok(last)
     }
 
-    async fn info(&self, payload: Bytes) -> Result<Info, ChunkError> {
-        let subject = format!("$JS.API.STREAM.INFO.{CHUNKS_STREAM}");
+    async fn info(&self, lane: Lane, payload: Bytes) -> Result<Info, ChunkError> {
+        let subject = format!("$JS.API.STREAM.INFO.{}", lane.stream());
         self.write.ask(INFO, subject, payload, |message| answers::api(INFO, &message)).await
     }
 
@@ -181,8 +191,8 @@ impl ChunkStore {
 }
 
 /// The subject of direct gets.
-pub(super) fn get_subject() -> String {
-    format!("$JS.API.DIRECT.GET.{CHUNKS_STREAM}")
+pub(super) fn get_subject(lane: Lane) -> String {
+    format!("$JS.API.DIRECT.GET.{}", lane.stream())
 }
 
 fn payload(json: &serde_json::Value) -> Bytes {

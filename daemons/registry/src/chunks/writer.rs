@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Buffer, ChunkError, ChunkStore, Hasher, Runs, answers, store};
+use super::{Buffer, ChunkError, ChunkStore, Hasher, Lane, Runs, answers};
 use crate::{Algorithm, UploadId};
 
 /// Chunks of one upload that are sent and not acknowledged.
@@ -48,7 +48,9 @@ pub type Tee = Arc<dyn Fn(&[u8]) + Send + Sync>;
 /// in the stream, which the upload's purge removes.
 pub struct Writer {
     store: ChunkStore,
-    subject: String,
+    upload: UploadId,
+    /// Chunks that were sent.
+    count: usize,
     filling: Filling,
     /// Since when this chunk is filled.
     since: Instant,
@@ -75,7 +77,7 @@ enum Filling {
 /// A chunk on its way.
 struct Sent {
     size: u64,
-    stored: AbortOnDropHandle<Result<u64, ChunkError>>,
+    stored: AbortOnDropHandle<Result<(Lane, u64), ChunkError>>,
     /// The digest after it, once it is known.
     hasher: Option<Hasher>,
 }
@@ -85,7 +87,8 @@ impl Writer {
         let (now, room) = (Instant::now(), store.chunk_size());
         Self {
             store,
-            subject: store::subject(upload),
+            upload,
+            count: 0,
             filling: Filling::Small(Vec::new()),
             since: now,
             fed: now,
@@ -230,15 +233,25 @@ impl Writer {
             }
             hasher
         }));
-        let size = chunk.len() as u64;
-        self.sent.push_back(Sent { size, stored: self.send(chunk), hasher: None });
+        let (lane, size) = (Lane::of(self.upload, self.count), chunk.len() as u64);
+        self.count += 1;
+        self.sent.push_back(Sent { size, stored: self.send(chunk, lane), hasher: None });
         Ok(())
     }
 
-    fn send(&self, chunk: Bytes) -> AbortOnDropHandle<Result<u64, ChunkError>> {
-        let (line, subject) = (self.store.write_line().clone(), self.subject.clone());
+    /// Stores it, and tells where.
+    fn send(&self, chunk: Bytes, lane: Lane) -> AbortOnDropHandle<Result<(Lane, u64), ChunkError>> {
+        let (line, upload) = (self.store.write_line().clone(), self.upload);
         let mut ask = Box::pin(async move {
-            line.ask(answers::STORE, subject, chunk, |message| answers::stored(&message)).await
+            let store = async |lane: Lane| {
+                let judge = |message| answers::stored(&message, lane);
+                Ok((lane, line.ask(answers::STORE, lane.subject(upload), chunk.clone(), judge).await?))
+            };
+            match store(lane).await {
+                // Few uploads may not fill them alike.
+                Err(ChunkError::Full { .. }) => store(lane.next()).await,
+                result => result,
+            }
         });
         // Polled once here, which hands it to the connection: tasks would start in any order, and
         // chunks out of order make long runs.
@@ -268,8 +281,8 @@ impl Writer {
             self.hashed().await?;
         }
         let Some(mut oldest) = self.sent.pop_front() else { return Ok(()) };
-        let sequence = (&mut oldest.stored).await??;
-        self.written.runs.push(sequence, oldest.size);
+        let (lane, sequence) = (&mut oldest.stored).await??;
+        self.written.runs.push(lane, sequence, oldest.size);
         self.written.offset += oldest.size;
         if let Some(hasher) = oldest.hasher {
             self.written.hasher = hasher;

@@ -8,8 +8,9 @@ use futures::stream;
 use registry::{
     Algorithm, Digest, Repository, Storage, StorageError, Tag, UploadId,
     cache::Cache,
+    chunks::Lane,
     chunks::{Budget, ChunkConnections, ChunkStore},
-    records::{CHUNKS_STREAM, RECORDS_BUCKET, TAGS_BUCKET},
+    records::{RECORDS_BUCKET, TAGS_BUCKET},
     storage::{Backend, BodyError, Policy},
 };
 use supervisor::{
@@ -101,7 +102,8 @@ impl Node {
 
 /// Makes the registry's streams, with these lines of `[registry]` in fleet.toml.
 pub(crate) async fn make_streams(client: &Client, registry: &str) {
-    make_stores(client, registry, &[CHUNKS_STREAM, RECORDS_BUCKET, TAGS_BUCKET]).await;
+    let [one, two] = Lane::ALL.map(Lane::stream);
+    make_stores(client, registry, &[one, two, RECORDS_BUCKET, TAGS_BUCKET]).await;
 }
 
 /// Makes stores as leafbox does on a leaf, and so on each node that has no cluster.

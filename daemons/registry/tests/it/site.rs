@@ -144,8 +144,12 @@ impl Site {
     /// Messages in the stream of chunks.
     pub(crate) async fn chunks(&self) -> u64 {
         let context = jetstream::new(self.nats().await);
-        let mut stream = context.get_stream(registry::records::CHUNKS_STREAM).await.unwrap();
-        stream.info().await.unwrap().state.messages
+        let mut messages = 0;
+        for lane in registry::chunks::Lane::ALL {
+            let mut stream = context.get_stream(lane.stream()).await.unwrap();
+            messages += stream.info().await.unwrap().state.messages;
+        }
+        messages
     }
 
     /// The audit events so far: what happened, and to what.

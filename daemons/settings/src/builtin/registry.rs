@@ -10,13 +10,15 @@ use crate::{
     names::{Name, Subject},
     node::NodeRole,
     store::{Discard, KeyValue, On, Stream},
-    units::Span,
+    units::{ByteSize, Span},
 };
 
 /// The role and service of the container registry in LEAFBOX.
 pub const REGISTRY_SERVICE: &str = "registry";
-/// The stream of the registry's chunks.
-pub const REGISTRY_BLOBS: &str = "LEAFBOX_BLOBS";
+/// The streams of the registry's chunks, and the subject of an upload's chunks in each, to be followed by
+/// the upload's id. nats-server flushes each message alone, but those of two streams together.
+pub const REGISTRY_BLOBS: [(&str, &str); 2] =
+    [("LEAFBOX_BLOBS", "leafbox.registry.chunk"), ("LEAFBOX_BLOBS_2", "leafbox.registry.chunk2")];
 /// The KV bucket of the registry's records.
 pub const REGISTRY_RECORDS: &str = "leafbox_registry";
 /// The KV bucket of the registry's tags and their changes.
@@ -25,15 +27,17 @@ pub const REGISTRY_TAGS: &str = "leafbox_tags";
 /// `_INBOX`, it does not cross a link, on which a stolen box could listen.
 pub const REGISTRY_INBOX: &str = "_REGISTRY";
 
-/// The streams of the registry.
-const STREAMS: [&str; 3] = [REGISTRY_BLOBS, "KV_leafbox_registry", "KV_leafbox_tags"];
-/// What its streams capture.
-const CAPTURED: [&str; 3] = ["leafbox.registry.chunk.*", "$KV.leafbox_registry.>", "$KV.leafbox_tags.>"];
+/// The streams of its buckets, the secret one first.
+const BUCKETS: [&str; 2] = ["KV_leafbox_registry", "KV_leafbox_tags"];
+/// What those capture.
+const KEYS: [&str; 2] = ["$KV.leafbox_registry.>", "$KV.leafbox_tags.>"];
 
 /// Adds the streams of the registry and its service to LEAFBOX.
 pub(super) fn add_to(account: &mut Account, registry: &Registry) {
     account.services.insert(name(REGISTRY_SERVICE), service());
-    account.streams.insert(name(REGISTRY_BLOBS), blobs(registry));
+    for (stream, subject) in REGISTRY_BLOBS {
+        account.streams.insert(name(stream), blobs(registry, subject));
+    }
     account.kv.insert(
         name(REGISTRY_RECORDS),
         KeyValue {
@@ -56,14 +60,30 @@ pub(super) fn add_to(account: &mut Account, registry: &Registry) {
     );
 }
 
-fn blobs(registry: &Registry) -> Stream {
+/// The streams of the registry.
+fn streams() -> impl Iterator<Item = &'static str> {
+    REGISTRY_BLOBS.map(|(stream, _)| stream).into_iter().chain(BUCKETS)
+}
+
+/// What its streams of chunks capture.
+fn chunks() -> [String; REGISTRY_BLOBS.len()] {
+    REGISTRY_BLOBS.map(|(_, subject)| format!("{subject}.*"))
+}
+
+/// What all its streams capture.
+fn captured() -> Vec<String> {
+    chunks().into_iter().chain(KEYS.map(String::from)).collect()
+}
+
+fn blobs(registry: &Registry, subject: &str) -> Stream {
     Stream {
         description: Some("chunks of the container registry's blobs".into()),
-        subjects: vec![CAPTURED[0].into()],
+        subjects: vec![format!("{subject}.*").into()],
         on: On::Everywhere,
         // The oldest chunk may be of the blob that is needed most: what does not fit is refused.
         discard: Discard::New,
-        max_bytes: registry.max_bytes,
+        // An upload takes turns, so that both are filled alike.
+        max_bytes: registry.max_bytes.map(|all| ByteSize(all.bytes() / REGISTRY_BLOBS.len() as u64)),
         allow_direct: Some(true),
         ..Stream::default()
     }
@@ -90,19 +110,21 @@ pub(super) fn role_at(role: &Role, node: &Name, kind: NodeRole) -> Role {
 /// the hub, and answers it. `None` is either.
 fn role(node: &str, leaf: &str, kind: Option<NodeRole>) -> Role {
     let api = |request: &str, stream: &str| format!("$JS.API.{request}.{stream}");
-    let mut publish: Vec<String> = CAPTURED.map(String::from).into();
+    let mut publish = captured();
     publish.push("$JS.API.INFO".into());
-    publish.push(api("STREAM.PURGE", REGISTRY_BLOBS));
-    // Long reads of chunks.
-    for request in ["CREATE", "MSG.NEXT", "DELETE"] {
-        publish.push(api(&format!("CONSUMER.{request}"), REGISTRY_BLOBS) + ".*");
+    for (stream, _) in REGISTRY_BLOBS {
+        publish.push(api("STREAM.PURGE", stream));
+        // Long reads of chunks.
+        for request in ["CREATE", "MSG.NEXT", "DELETE"] {
+            publish.push(api(&format!("CONSUMER.{request}"), stream) + ".*");
+        }
     }
-    for stream in STREAMS {
+    for stream in streams() {
         publish.push(api("STREAM.INFO", stream));
         publish.push(api("DIRECT.GET", stream));
         publish.push(api("DIRECT.GET", stream) + ".>");
     }
-    for bucket in &STREAMS[1..] {
+    for bucket in BUCKETS {
         // The consumer of an index has no name.
         publish.push(api("CONSUMER.CREATE", bucket));
         for request in ["CREATE", "INFO", "DELETE"] {
@@ -141,22 +163,23 @@ pub(super) fn said_on_link(leaf: &str) -> Vec<Subject> {
 
 /// What of JetStream's API a leaf's link must not carry to the stores of the hub's registry.
 pub(super) fn denied_to_links() -> Vec<Subject> {
-    let mut denied: Vec<String> =
-        CAPTURED[1..].iter().flat_map(|subject| written_through_api(subject)).collect();
-    denied.extend(STREAMS.iter().flat_map(|stream| reads(stream)));
+    let mut denied: Vec<String> = KEYS.iter().flat_map(|subject| written_through_api(subject)).collect();
+    denied.extend(streams().flat_map(reads));
     subjects(&denied)
 }
 
 /// What nobody but the registry publishes: writes of its records and chunks, and reads of its secrets.
 pub(super) fn secrets() -> Vec<Subject> {
-    let mut denied: Vec<String> = CAPTURED.map(String::from).into();
-    denied.extend(reads(STREAMS[1]));
+    let mut denied = captured();
+    denied.extend(reads(BUCKETS[0]));
     subjects(&denied)
 }
 
 /// What nobody but the registry hears: its secrets as they are written, and as they are read.
 pub(super) fn unheard() -> Vec<Subject> {
-    subjects(&[CAPTURED[0], CAPTURED[1], &format!("{REGISTRY_INBOX}.>")])
+    let mut unheard: Vec<String> = chunks().into();
+    unheard.extend([KEYS[0].to_owned(), format!("{REGISTRY_INBOX}.>")]);
+    subjects(&unheard)
 }
 
 /// What the link of `leaf` hears of the registries, in place of all: a stolen box must not listen to
@@ -179,7 +202,9 @@ mod tests {
         for node in ["leaf", "chunk", "hub", "status"] {
             for kind in [NodeRole::Leaf, NodeRole::Hub] {
                 let heard = role(node, node, Some(kind)).subscribe;
-                let mut all: Vec<&str> = heard.iter().map(Subject::as_str).chain(CAPTURED).collect();
+                let captured = captured();
+                let captured = captured.iter().map(String::as_str);
+                let mut all: Vec<&str> = heard.iter().map(Subject::as_str).chain(captured).collect();
                 while let Some(one) = all.pop() {
                     let one = subjects(&[one]).remove(0);
                     assert!(all.iter().all(|other| !one.overlaps(other)), "{} of {node}", one.as_str());

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Result;
 use registry::{
+    chunks::Lane,
     collect::{self, Space},
-    records::CHUNKS_STREAM,
 };
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ use crate::{
 struct Report {
     #[serde(flatten)]
     space: Space,
-    /// Bytes on this machine's disk of the stream of chunks; nothing where the files cannot be read.
+    /// Bytes on this machine's disk of the streams of chunks; nothing where the files cannot be read.
     disk_bytes: Option<u64>,
     /// Bytes on this machine's disk of the cache.
     cache_bytes: Option<u64>,
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &Session, as_json: bool) -> Result<()> {
     let storage = storage::open(session).await?;
     let report = Report {
         space: collect::space(&storage, &session.settings.fleet.registry).await?,
-        disk_bytes: stream_folder(&session.data.jetstream()).and_then(|folder| on_disk(&folder)).ok(),
+        disk_bytes: chunks_on_disk(&session.data.jetstream()).ok(),
         cache_bytes: on_disk(&session.data.root().join("registry")).ok(),
         cache_limit: session.settings.node.registry.cache.bytes(),
     };
@@ -50,12 +50,18 @@ pub(super) async fn run(session: &Session, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// JetStream keeps a stream below the key of its account, which need not be known: the stream's name is
+/// JetStream keeps a stream below the key of its account, which need not be known: the streams' names are
 /// leafbox's own.
-fn stream_folder(stores: &Path) -> io::Result<PathBuf> {
-    let accounts = fs::read_dir(stores.join("jetstream"))?;
-    let folders = accounts.flatten().map(|account| account.path().join("streams").join(CHUNKS_STREAM));
-    folders.into_iter().find(|folder| folder.is_dir()).ok_or_else(|| io::ErrorKind::NotFound.into())
+fn chunks_on_disk(stores: &Path) -> io::Result<u64> {
+    let accounts: Vec<PathBuf> =
+        fs::read_dir(stores.join("jetstream"))?.flatten().map(|entry| entry.path()).collect();
+    let mut bytes = 0;
+    for lane in Lane::ALL {
+        let mut folders = accounts.iter().map(|account| account.join("streams").join(lane.stream()));
+        let folder = folders.find(|folder| folder.is_dir()).ok_or(io::ErrorKind::NotFound)?;
+        bytes += on_disk(&folder)?;
+    }
+    Ok(bytes)
 }
 
 /// Bytes that files take on the disk, which is more than they hold by part of a block each.
@@ -110,13 +116,14 @@ fn print(report: &Report) {
     ]);
     table.row(["uploads".into(), amount(space.upload_bytes), format!("{} under way", space.uploads)]);
     let limit = space.stream_limit.map(|limit| format!(", of {} (registry.max_bytes)", amount(limit)));
+    let streams = Lane::ALL.map(Lane::stream).join(" and ");
     table.row([
         "JetStream".into(),
         amount(space.stream_bytes),
-        format!("{} of {CHUNKS_STREAM}{}", count(space.chunks, "message"), limit.unwrap_or_default()),
+        format!("{} of {streams}{}", count(space.chunks, "message"), limit.unwrap_or_default()),
     ]);
     table.row(match report.disk_bytes {
-        Some(bytes) => ["disk".into(), amount(bytes), format!("files of {CHUNKS_STREAM} on this machine")],
+        Some(bytes) => ["disk".into(), amount(bytes), format!("files of {streams} on this machine")],
         None => {
             ["disk".into(), "?".into(), "its files can be read by nats-server's user and root only".into()]
         }

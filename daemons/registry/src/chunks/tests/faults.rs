@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::{
-    chunks::Budget,
+    chunks::{Budget, Lane},
     testing::{DEADLINE, Limits, Server},
 };
 
@@ -137,7 +137,7 @@ async fn a_record_that_is_wrong_about_a_size_is_refused() {
     let upload = UploadId::random();
     store(&chunks, upload, b"small").await.unwrap();
     let mut runs = Runs::default();
-    runs.push(1, 6);
+    runs.push(Lane::of(upload, 0), 1, 6);
     let refused = read(&chunks, upload, &runs).await;
     assert!(matches!(refused, Err(ChunkError::Answer { .. })), "{refused:?}");
 }

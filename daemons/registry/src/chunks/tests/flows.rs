@@ -6,8 +6,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::{
-    chunks::store,
-    records::CHUNKS_STREAM,
+    chunks::Lane,
     testing::{Limits, Server},
 };
 
@@ -20,7 +19,11 @@ async fn small_chunks() -> Server {
 
 async fn consumers(server: &Server) -> usize {
     let jetstream = jetstream::new(server.client().await);
-    jetstream.get_stream(CHUNKS_STREAM).await.unwrap().cached_info().state.consumer_count
+    let mut consumers = 0;
+    for lane in Lane::ALL {
+        consumers += jetstream.get_stream(lane.stream()).await.unwrap().cached_info().state.consumer_count;
+    }
+    consumers
 }
 
 async fn none_left(server: &Server) {
@@ -33,21 +36,21 @@ async fn none_left(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_read_has_a_consumer_that_goes_with_it_and_a_short_one_has_none() {
+async fn a_long_read_has_consumers_that_go_with_it_and_a_short_one_has_none() {
     let server = small_chunks().await;
     let (chunks, upload, body) = (server.chunks().await, UploadId::random(), body(200 * CHUNK));
     let written = store(&chunks, upload, &body).await.unwrap();
 
     let mut stream = chunks.read(&written.runs, upload, 0..u64::MAX);
     let first = stream.next().await.unwrap().unwrap();
-    assert_eq!(consumers(&server).await, 1);
+    assert_eq!(consumers(&server).await, 2);
     let rest = collect(stream).await.unwrap();
     assert!([&first[..], &rest].concat() == body);
     none_left(&server).await;
 
     let mut left = chunks.read(&written.runs, upload, 0..u64::MAX);
     left.next().await.unwrap().unwrap();
-    assert_eq!(consumers(&server).await, 1);
+    assert_eq!(consumers(&server).await, 2);
     drop(left);
     none_left(&server).await;
 
@@ -62,22 +65,23 @@ async fn chunks_that_were_stored_twice_are_read_once_and_one_that_is_gone_is_nam
     let (chunks, upload, body) = (server.chunks().await, UploadId::random(), body(40 * CHUNK));
     let client = server.client().await;
     let mut runs = Runs::default();
-    for chunk in body.chunks(CHUNK) {
+    for (index, chunk) in body.chunks(CHUNK).enumerate() {
+        let lane = Lane::of(upload, index);
         // The first one of each two was acknowledged to nobody.
         for counts in [false, true] {
-            let subject = store::subject(upload);
+            let subject = lane.subject(upload);
             let answer = client.request(subject, Bytes::copy_from_slice(chunk)).await.unwrap();
             let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
             if counts {
-                runs.push(answer["seq"].as_u64().unwrap(), chunk.len() as u64);
+                runs.push(lane, answer["seq"].as_u64().unwrap(), chunk.len() as u64);
             }
         }
     }
     assert!(read(&chunks, upload, &runs).await.unwrap() == body);
 
-    let gone = runs.chunks(30 * CHUNK as u64..u64::MAX).next().unwrap().sequence;
+    let gone = runs.chunks(30 * CHUNK as u64..u64::MAX).next().unwrap();
     let jetstream = jetstream::new(client);
-    jetstream.get_stream(CHUNKS_STREAM).await.unwrap().delete_message(gone).await.unwrap();
+    jetstream.get_stream(gone.lane.stream()).await.unwrap().delete_message(gone.sequence).await.unwrap();
     let mut stream = chunks.read(&runs, upload, 0..u64::MAX);
     let mut found = Vec::new();
     let error = loop {
@@ -87,5 +91,9 @@ async fn chunks_that_were_stored_twice_are_read_once_and_one_that_is_gone_is_nam
         }
     };
     assert!(found == body[..30 * CHUNK]);
-    assert!(matches!(error, ChunkError::Gone { sequence, .. } if sequence == gone), "{error}");
+    assert!(
+        matches!(error, ChunkError::Gone { stream, sequence, .. }
+        if (stream, sequence) == (gone.lane.stream(), gone.sequence)),
+        "{error}"
+    );
 }

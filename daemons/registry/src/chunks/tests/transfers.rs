@@ -64,10 +64,13 @@ fn any_split_of_any_body_is_the_same_bytes_and_digest_and_any_range_reads_the_sa
 async fn chunks_are_filled_to_the_payload_limit_and_follow_each_other() {
     let server = Server::start(Limits::default()).await;
     let chunks = server.chunks().await;
-    let (upload, body) = (UploadId::random(), body(20_000_000));
+    let (upload, body) = ("000102030405060708090a0b0c0d0e0e".parse().unwrap(), body(20_000_000));
     let written = store(&chunks, upload, &body).await.unwrap();
     let runs = serde_json::to_string(&written.runs).unwrap();
-    assert_eq!(runs, "[[1,19,1047552],[20,1,96512]]");
+    assert_eq!(
+        runs,
+        "[[1,4,1047552],[1,4,1047552,1],[5,4,1047552],[5,4,1047552,1],[9,3,1047552],[12,1,96512]]"
+    );
     assert_eq!(written.hasher.digest(), digest(&body));
     assert!(read(&chunks, upload, &written.runs).await.unwrap() == body);
     assert_eq!(chunks.last_stored(upload).await.unwrap().map(|at| at > 1_700_000_000), Some(true));

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use registry::{
-    Algorithm, Key, StorageError, UploadId,
-    collect::Policy,
-    records::{CHUNKS_SUBJECT, UploadRecord},
+    Algorithm, Key, StorageError, UploadId, chunks::Lane, collect::Policy, records::UploadRecord,
 };
 
 use super::pass;
@@ -92,7 +90,7 @@ async fn chunks_of_nobody_are_purged_when_they_are_old() {
     let kept = push(&storage, &team, &content(1, 1_000)).await.unwrap();
     until_only(&storage, 1).await;
     let nobody = UploadId::random();
-    client.publish(format!("{CHUNKS_SUBJECT}.{nobody}"), Bytes::from_static(b"late")).await.unwrap();
+    client.publish(Lane::of(nobody, 0).subject(nobody), Bytes::from_static(b"late")).await.unwrap();
     until("stored", async || uploads_with_chunks(&storage).await.contains(&nobody)).await;
 
     assert_eq!(pass(&storage, Policy::default()).await.stray, 0, "it came a moment ago");
