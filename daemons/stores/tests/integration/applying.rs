@@ -106,8 +106,8 @@ async fn every_kind_is_made_and_a_second_plan_is_empty() {
     let leaf = Site::leaf(&fleet, "edge-1", None).await;
     let plan = leaf.apply(&fleet).await;
     assert!(plan.items.iter().all(|item| item.action == Action::Add), "{plan}");
-    // 9 stores and 3 consumers here, 6 of the appliance's own.
-    assert_eq!(plan.items.len(), 18, "{plan}");
+    // 9 stores and 3 consumers here, 7 of the appliance's own.
+    assert_eq!(plan.items.len(), 19, "{plan}");
     // The server took the fields for what they say.
     let events = config(&leaf, "APP", "EVENTS").await;
     assert_eq!(events["duplicate_window"], json!(30_000_000_000_i64));
