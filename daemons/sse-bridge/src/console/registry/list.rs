@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{extract::Query, http::HeaderMap, response::Response};
+use futures::future::try_join_all;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -43,8 +44,8 @@ pub(super) struct Asked {
 struct Found {
     status: Status,
     repositories: Repositories,
-    /// The stream of the bytes; null where it is not to be had.
-    stream: Value,
+    /// The streams of the bytes; none where one is not to be had.
+    streams: Option<Vec<Value>>,
 }
 
 /// `GET /registry`.
@@ -78,18 +79,20 @@ async fn find(console: &Console, asked: &Asked) -> Result<Found, Failure> {
         question["repositories"]["after"] = asked.after.clone().into();
     }
     let leafbox = console.leafbox()?;
-    let chunks = StreamName::read(LEAFBOX, REGISTRY_BLOBS)?;
-    let (status, repositories, stream) =
-        tokio::join!(ask(console, &Value::Null), ask(console, &question), leafbox.stream(&chunks));
+    let streams = REGISTRY_BLOBS.map(|(stream, _)| StreamName::read(LEAFBOX, stream));
+    let streams = streams.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let streams = try_join_all(streams.iter().map(|stream| leafbox.stream(stream)));
+    let (status, repositories, streams) =
+        tokio::join!(ask(console, &Value::Null), ask(console, &question), streams);
     let status: Status = status?;
     // Its stores may not be there yet, and an older one lists nothing.
     let repositories = if status.ready { repositories? } else { Repositories::default() };
-    Ok(Found { status, repositories, stream: stream.unwrap_or_default() })
+    Ok(Found { status, repositories, streams: streams.ok() })
 }
 
 /// The fragment `#registry`.
 fn part(found: &Found) -> Markup {
-    let Found { status, repositories, stream } = found;
+    let Found { status, repositories, streams } = found;
     html! {
         section #registry data-late=(LATE_MILLIS) {
             p.state data-ok=(status.ready) {
@@ -113,14 +116,18 @@ fn part(found: &Found) -> Markup {
             (uploads(&status.uploads))
             @if let Some(moving) = &status.travel { (travel(moving)) }
             (collector(status))
-            @if stream.is_null() { p.quiet { "The stream of its bytes cannot be asked for at the moment." } }
+            @if streams.is_none() { p.quiet { "The streams of its bytes cannot be asked for at the moment." } }
         }
     }
 }
 
 fn facts(found: &Found) -> impl Iterator<Item = (&'static str, String)> {
-    let Found { status, repositories, stream } = found;
-    let taken = stream["state"]["bytes"].as_u64().map(|taken| match stream["config"]["max_bytes"].as_u64() {
+    let Found { status, repositories, streams } = found;
+    let sum = |part: &str, figure: &str| {
+        streams.iter().flatten().map(|stream| stream[part][figure].as_u64()).sum::<Option<u64>>()
+    };
+    let taken = sum("state", "bytes").filter(|_| streams.is_some());
+    let taken = taken.map(|taken| match sum("config", "max_bytes") {
         Some(limit) => format!("{} of {}", bytes(taken), bytes(limit)),
         None => bytes(taken),
     });
