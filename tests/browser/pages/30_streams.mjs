@@ -25,9 +25,9 @@ export const pages = [
 export const checks = {
   "what is published by hand is stored, and its message is shown": async (visit) => {
     const page = await visit.open("/publish", { script: false });
-    await page.getByLabel("Account").selectOption("SHOP");
-    await page.getByLabel("Subject").fill("orders.browser");
-    await page.getByLabel("Payload").fill('{"article":"coffee","cents":180}');
+    await page.locator("#account").selectOption("SHOP");
+    await page.locator("#subject").fill("orders.browser");
+    await page.locator("#payload").fill('{"article":"coffee","cents":180}');
     await page.getByRole("button", { name: "Publish" }).click();
     await page.locator(".message:not(.bad)").waitFor();
     await page.goto(`${ORDERS}/messages`);

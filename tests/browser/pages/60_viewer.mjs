@@ -44,6 +44,7 @@ export const checks = {
       [`${PRICES}/delete`, key],
       [`${PRICES}/purge`, key],
       ["/objects/SHOP/LEAFLETS/delete", { name: "leaflet", confirm: "leaflet" }],
+      ["/objects/SHOP/LEAFLETS/upload", { name: "leaflet" }],
       [`${await connection(visit)}/kick`, { confirm: "1" }],
     ];
     const page = await visit.open("/streams", { as: "vic" });
