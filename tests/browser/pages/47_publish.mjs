@@ -4,18 +4,16 @@ import assert from "node:assert/strict";
 
 const LISTENS = "/publish?account=SHOP&subject=orders.%3E";
 
+async function heard(page) {
+  await page.getByText("Listening from here on").waitFor();
+  const form = { account: "SHOP", subject: "orders.new", headers: "Till: 7", payload: '{"article":"coffee","cents":180}' };
+  await page.request.post("/publish", { form, headers: { origin: new URL(page.url()).origin } });
+  await page.locator("#heard").getByText("coffee").first().waitFor();
+}
+
 export const pages = [
-  {
-    name: "publish",
-    path: LISTENS,
-    ready: async (page) => {
-      await page.getByText("Listening from here on").waitFor();
-      const form = { account: "SHOP", subject: "orders.new", headers: "Till: 7", payload: '{"article":"coffee","cents":180}' };
-      await page.request.post("/publish", { form, headers: { origin: new URL(page.url()).origin } });
-      await page.locator("#heard").getByText("coffee").first().waitFor();
-    },
-    unscripted: /Subject.*Payload.*Subscribing needs a script/s,
-  },
+  { name: "publish", path: "/publish", ready: (page) => page.getByRole("heading", { name: "Subscribe", exact: true }).waitFor(), unscripted: /Subject.*Payload/s },
+  { name: "subscribe", path: `${LISTENS}#subscribe`, ready: heard, unscripted: /Subscribing needs a script/ },
 ];
 
 export const checks = {
