@@ -1,9 +1,20 @@
 //! An HTTP listener that names who holds its port, gives up on slow clients, and drains. It speaks
-//! TLS where it is given a certificate, and HTTP/2 where it is told to.
+//! TLS where it is given a certificate, and HTTP/2 where it is told to. Streams of events cost it next to
+//! nothing (`takeover`).
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
+use futures::FutureExt;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -22,7 +33,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{PortTaken, ServerTls, stall::Stall};
+use crate::{
+    PortTaken, ServerTls,
+    stall::Stall,
+    takeover::{self, Aside},
+};
 
 /// How long a client may take to send a request's head, and how long a connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -141,6 +156,7 @@ impl Server {
             };
             let router = router.clone();
             let watcher = graceful.watcher();
+            let stopping = shutdown.clone();
             let acceptor = acceptor.clone();
             connections.spawn(async move {
                 // What a client does wrong on its own connection is no news.
@@ -157,14 +173,15 @@ impl Server {
                             Some(true) => {
                                 Box::pin(answer_http2(stream, router, peer, watcher, serving)).await
                             }
-                            Some(false) => answer(stream, router, peer, watcher, serving).await,
+                            Some(false) => answer(stream, router, peer, (watcher, stopping), serving).await,
                             None => {}
                         }
                     }
                     Some(acceptor) => {
                         let stream = Stall::new(stream, WRITE_STALL);
                         // Out of line: a connection in the clear takes no room for a handshake.
-                        Box::pin(answer_tls(stream, acceptor, router, address, watcher, serving)).await;
+                        let ending = (watcher, stopping);
+                        Box::pin(answer_tls(stream, acceptor, router, address, ending, serving)).await;
                     }
                 }
                 drop(slot);
@@ -184,7 +201,7 @@ async fn answer_tls(
     acceptor: TlsAcceptor,
     router: Router,
     address: SocketAddr,
-    watcher: Watcher,
+    (watcher, stopping): (Watcher, CancellationToken),
     serving: Serving,
 ) {
     let accepted = Box::pin(timeout(HEAD_TIMEOUT, acceptor.accept(stream))).await;
@@ -193,7 +210,7 @@ async fn answer_tls(
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         Box::pin(answer_http2(stream, router, peer, watcher, serving)).await;
     } else {
-        answer(stream, router, peer, watcher, serving).await;
+        answer(stream, router, peer, (watcher, stopping), serving).await;
     }
 }
 
@@ -211,8 +228,30 @@ async fn begins_with_http2(stream: &TcpStream) -> bool {
     }
 }
 
-/// Answers what comes over one connection of HTTP/1.1.
-async fn answer<S>(stream: S, router: Router, peer: Peer, watcher: Watcher, serving: Serving)
+/// Answers what comes over one connection of HTTP/1.1. Whoever drains waits for the watcher's end.
+async fn answer<S>(
+    stream: S,
+    router: Router,
+    peer: Peer,
+    (watcher, stopping): (Watcher, CancellationToken),
+    serving: Serving,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Some((stream, events)) = answer_by_hyper(stream, router, peer, stopping, serving).await {
+        takeover::send(stream, events).await;
+    }
+    drop(watcher);
+}
+
+/// The same up to the body of an answer that is a stream of events.
+async fn answer_by_hyper<S>(
+    stream: S,
+    router: Router,
+    peer: Peer,
+    stopping: CancellationToken,
+    serving: Serving,
+) -> Option<(S, Body)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -221,8 +260,21 @@ where
     if let Some(bytes) = serving.answer_buffer {
         builder.max_buf_size(bytes);
     }
-    let connection = builder.serve_connection(TokioIo::new(stream), service(router, peer));
-    let _ = watcher.watch(connection).await;
+    let aside = Aside::default();
+    let io = TokioIo::new(aside.watching(stream));
+    let mut connection = builder.serve_connection(io, service(router, peer, Some(aside.clone())));
+    let mut stopped = pin!(stopping.cancelled().fuse());
+    let events = poll_fn(|context| {
+        if stopped.as_mut().poll(context).is_ready() {
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        match Pin::new(&mut connection).poll(context) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => aside.taken().map_or(Poll::Pending, |body| Poll::Ready(Some(body))),
+        }
+    });
+    let events = events.await?;
+    Some((connection.into_parts().io.into_inner().into_inner(), events))
 }
 
 /// Answers what comes over one connection of HTTP/2.
@@ -235,13 +287,14 @@ where
     if let Some(bytes) = serving.answer_buffer {
         builder.max_send_buf_size(bytes);
     }
-    let connection = builder.serve_connection(TokioIo::new(stream), service(router, peer));
+    let connection = builder.serve_connection(TokioIo::new(stream), service(router, peer, None));
     let _ = watcher.watch(connection).await;
 }
 
 fn service(
     router: Router,
     peer: Peer,
+    aside: Option<Aside>,
 ) -> impl hyper::service::Service<
     hyper::Request<Incoming>,
     Response = axum::response::Response,
@@ -251,7 +304,14 @@ fn service(
     hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
         request.extensions_mut().insert(peer);
-        async move { Ok::<_, Infallible>(infallible(router.oneshot(request.map(Body::new)).await)) }
+        let aside = aside.clone().filter(|_| takeover::may_be_taken(&request));
+        async move {
+            let response = infallible(router.oneshot(request.map(Body::new)).await);
+            Ok::<_, Infallible>(match aside {
+                Some(aside) => aside.put(response),
+                None => response,
+            })
+        }
     })
 }
 

@@ -26,6 +26,7 @@ pub mod pulse;
 pub mod server_tls;
 pub mod shutdown;
 mod stall;
+mod takeover;
 pub mod visitor;
 pub mod whole_file;
 
