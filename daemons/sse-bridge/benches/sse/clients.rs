@@ -19,8 +19,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What stands before the time in an event.
-const MARK: &[u8] = b"\"data\":{\"t\":";
+/// What stands before the time in a payload.
+const MARK: &[u8] = b"{\"t\":";
 /// Digits of nanoseconds since 1970.
 const DIGITS: usize = 19;
 /// How long nothing may come before the rest counts as lost.
@@ -35,22 +35,36 @@ struct Seen {
     latencies: Mutex<Vec<u32>>,
 }
 
+/// What a client says first.
+#[derive(Clone)]
+pub(crate) struct Opening {
+    /// Its request.
+    pub(crate) greeting: Vec<u8>,
+    /// What it sends once that is answered; nothing where the request is all.
+    pub(crate) then: Vec<u8>,
+    /// What is at the end of the last answer.
+    pub(crate) until: &'static [u8],
+}
+
+impl Opening {
+    /// A request for events.
+    pub(crate) fn of(path: &str, brotli: bool) -> Self {
+        let accept = if brotli { "accept-encoding: br\r\n" } else { "" };
+        let greeting = format!("GET {path} HTTP/1.1\r\nhost: bench\r\n{accept}\r\n");
+        Self { greeting: greeting.into(), then: Vec::new(), until: b"\r\n\r\n" }
+    }
+}
+
 pub(crate) struct Clients {
     seen: Arc<Seen>,
 }
 
 impl Clients {
     /// Connects so many, and returns when each has been answered.
-    pub(crate) async fn connect(
-        address: SocketAddr,
-        query: &str,
-        count: usize,
-        brotli: bool,
-    ) -> Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr, opening: &Opening, count: usize) -> Result<Self> {
         let seen = Arc::new(Seen::default());
         let (answered, mut answers) = mpsc::unbounded_channel();
-        let accept = if brotli { "accept-encoding: br\r\n" } else { "" };
-        let request = format!("GET /sse?{query} HTTP/1.1\r\nhost: bench\r\n{accept}\r\n");
+        let opening = Arc::new(opening.clone());
         let shared = Arc::clone(&seen);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -59,7 +73,7 @@ impl Clients {
                 for number in 0..count {
                     tokio::task::spawn_local(client(
                         address,
-                        request.clone(),
+                        Arc::clone(&opening),
                         Arc::clone(&shared),
                         answered.clone(),
                     ));
@@ -130,20 +144,26 @@ impl Clients {
     }
 }
 
-async fn client(address: SocketAddr, request: String, seen: Arc<Seen>, answered: mpsc::UnboundedSender<()>) {
-    if follow(address, &request, &seen, answered).await.is_err() {
+async fn client(
+    address: SocketAddr,
+    opening: Arc<Opening>,
+    seen: Arc<Seen>,
+    answered: mpsc::UnboundedSender<()>,
+) {
+    if follow(address, &opening, &seen, answered).await.is_err() {
         seen.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 async fn follow(
     address: SocketAddr,
-    request: &str,
+    opening: &Opening,
     seen: &Seen,
     answered: mpsc::UnboundedSender<()>,
 ) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(&opening.greeting).await?;
+    let mut then = Some(&opening.then).filter(|then| !then.is_empty());
     let mut answered = Some(answered);
     let mut rest = Vec::new();
     loop {
@@ -157,8 +177,11 @@ async fn follow(
             Err(error) => return Err(error),
         };
         seen.bytes.fetch_add(length as u64, Ordering::Relaxed);
-        if let Some(answered) = answered.take_if(|_| buffer[..length].windows(4).any(|it| it == b"\r\n\r\n"))
-        {
+        let has = |wanted: &[u8]| buffer[..length].windows(wanted.len()).any(|it| it == wanted);
+        if let Some(then) = then.take_if(|_| has(b"\r\n\r\n")) {
+            stream.write_all(then).await?;
+        }
+        if let Some(answered) = answered.take_if(|_| then.is_none() && has(opening.until)) {
             let _ = answered.send(());
         }
         rest.extend_from_slice(&buffer[..length]);

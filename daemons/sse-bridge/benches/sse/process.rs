@@ -1,4 +1,4 @@
-//! The bridge's process, and what it uses.
+//! A process that is measured, and what it uses.
 
 use std::{fs, net::SocketAddr, process::Stdio};
 
@@ -10,7 +10,9 @@ use tokio::{
 };
 
 pub(crate) struct Process {
-    child: Child,
+    pid: u32,
+    /// The bridge ends with this value; another process is somebody else's.
+    _child: Option<Child>,
 }
 
 impl Process {
@@ -24,12 +26,17 @@ impl Process {
             .spawn()?;
         let stdout = child.stdout.take().context("the bridge's output")?;
         let line = BufReader::new(stdout).lines().next_line().await?.context("the bridge ended")?;
-        Ok((Self { child }, line.parse()?))
+        let pid = child.id().context("the bridge ended")?;
+        Ok((Self { pid, _child: Some(child) }, line.parse()?))
+    }
+
+    /// One that runs already.
+    pub(crate) fn of(pid: u32) -> Self {
+        Self { pid, _child: None }
     }
 
     fn read(&self, file: &str) -> Result<String> {
-        let pid = self.child.id().context("the bridge ended")?;
-        Ok(fs::read_to_string(format!("/proc/{pid}/{file}"))?)
+        Ok(fs::read_to_string(format!("/proc/{}/{file}", self.pid))?)
     }
 
     /// Resident bytes.

@@ -56,7 +56,8 @@ pub(crate) async fn serve(serve: Serve) -> Result<()> {
 pub(crate) async fn start_nats(folder: &Path) -> Result<NatsServer> {
     let config = folder.join("nats-server.conf");
     let text = format!(
-        "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nserver_name: bench\njetstream {{ store_dir: \"{}\" }}\n",
+        "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nserver_name: bench\njetstream {{ store_dir: \"{}\" }}\n\
+         websocket {{ listen: \"127.0.0.1:-1\", no_tls: true }}\n",
         folder.join("jetstream").display()
     );
     fs::write(&config, text)?;
