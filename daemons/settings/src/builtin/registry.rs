@@ -78,7 +78,7 @@ fn captured() -> Vec<String> {
 fn blobs(registry: &Registry, subject: &str) -> Stream {
     Stream {
         description: Some("chunks of the container registry's blobs".into()),
-        subjects: vec![format!("{subject}.*").into()],
+        subjects: vec![format!("{subject}.*")],
         on: On::Everywhere,
         // The oldest chunk may be of the blob that is needed most: what does not fit is refused.
         discard: Discard::New,
