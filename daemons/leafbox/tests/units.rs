@@ -232,6 +232,40 @@ fn the_uplink_watcher_tells_that_it_is_ready_alive_and_stopping() {
     assert_eq!(nats.stop(), 0);
 }
 
+/// With the operator's keys, and confined to the files that it signs with.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signer_signs_where_the_operators_keys_are_and_nowhere_else() {
+    let mut appliance = Appliance::new();
+    let nats = appliance.start_nats();
+    appliance.run("signer").says(2, &["has no operator's keys", "start this where they are"]);
+
+    appliance.credentials = appliance.operator.path(".data/keys");
+    let mut signer = appliance.start("signer");
+    assert!(signer.hears("READY=1") && signer.hears("WATCHDOG=1"), "{}", signer.log());
+    assert_eq!(status(signer.pid(), "NoNewPrivs"), "1");
+    assert_eq!(status(signer.pid(), "CapEff"), NO_CAPABILITIES);
+    let url = format!("nats://{}", appliance.client);
+    let console = client::connect(&url, &appliance.credentials.join("console-LEAFBOX.creds")).await;
+    let ask = async |verb: &str, form: serde_json::Value| {
+        client::request(&console, &format!("leafbox.sign.{verb}"), &form).await
+    };
+    let started = std::time::Instant::now();
+    let about = loop {
+        match ask("about", serde_json::json!({})).await {
+            Some(about) => break about,
+            None => assert!(started.elapsed() < harness::DEADLINE, "it does not answer: {}", signer.log()),
+        }
+    };
+    assert_eq!(about["done"]["roles"]["SCHOOL"], serde_json::json!(["teacher"]), "{about}");
+    let key = nkeys::KeyPair::new_user().public_key();
+    let revoke = serde_json::json!({ "who": "ada", "account": "SCHOOL", "user": key });
+    let told = ask("revoke", revoke).await.unwrap();
+    assert_eq!(told["done"]["in_force"], true, "{told}");
+    assert!(fs::read_to_string(appliance.credentials.join("signed.json")).unwrap().contains("SCHOOL"));
+    assert_eq!(signer.stop(), 0);
+    assert_eq!(nats.stop(), 0);
+}
+
 #[test]
 fn another_key_than_the_stores_starts_nothing_and_is_not_tried_again() {
     let mut appliance = Appliance::new();

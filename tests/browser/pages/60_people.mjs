@@ -53,7 +53,8 @@ export const checks = {
     const request = box(visit, "request", "--no-encrypt");
     const shown = request.match(/fingerprint +(\S.*)/)[1].trim();
     const page = await visit.open("/leaves");
-    await page.getByLabel("Request of the box").fill(request);
+    const file = { name: "van-1.txt", mimeType: "text/plain", buffer: Buffer.from(request) };
+    await page.getByLabel("Or a file with it").setInputFiles(file);
     await button(page, "Look at it").click();
     assert.equal(await page.locator("#fingerprint").innerText(), shown);
     await page.getByLabel("The box shows the same fingerprint").check();
@@ -64,6 +65,18 @@ export const checks = {
     box(visit, "accept", "van.answer");
     await page.goto("/leaves");
     await page.getByText(shown).waitFor();
+  },
+
+  "a request that is pasted is looked at, and one that is cut off is refused": async (visit) => {
+    visit.allow(/422/);
+    const request = box(visit, "request", "--no-encrypt");
+    const page = await visit.open("/leaves", { script: false });
+    await page.getByLabel("Request of the box").fill(request.slice(0, request.length / 2));
+    await button(page, "Look at it").click();
+    await page.getByText("it is cut off").waitFor();
+    await page.getByLabel("Request of the box").fill(request);
+    await button(page, "Look at it").click();
+    await page.locator("#fingerprint").waitFor();
   },
 
   "who is no admin is offered none of it, and the server refuses it": async (visit) => {

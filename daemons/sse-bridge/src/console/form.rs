@@ -1,6 +1,10 @@
 //! What a form sent.
 
-use axum::{body::to_bytes, extract::Request, http::header::CONTENT_TYPE};
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, Multipart, Request, multipart::MultipartError},
+    http::header::CONTENT_TYPE,
+};
 use maud::{Markup, html};
 
 use super::failure::Failure;
@@ -18,13 +22,33 @@ impl Inputs {
     pub(super) async fn of(request: Request) -> Result<Self, Failure> {
         let kind =
             request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if kind.split(';').next().unwrap_or_default().trim() != "application/x-www-form-urlencoded" {
-            return Err(Failure::Body("its type must be application/x-www-form-urlencoded".to_owned()));
+        match kind.split(';').next().unwrap_or_default().trim() {
+            "application/x-www-form-urlencoded" => {}
+            "multipart/form-data" => return Self::of_parts(request).await,
+            _ => {
+                return Err(Failure::Body(
+                    "its type must be application/x-www-form-urlencoded or multipart/form-data".to_owned(),
+                ));
+            }
         }
         let body = to_bytes(request.into_body(), LONGEST).await;
         let body =
             body.map_err(|_| Failure::Body(format!("it was cut, or is longer than {LONGEST} bytes")))?;
         Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
+    }
+
+    /// The same of a form with a small file of text in it; bytes that are none are replaced.
+    async fn of_parts(request: Request) -> Result<Self, Failure> {
+        let mut parts =
+            Multipart::from_request(request, &()).await.map_err(|error| Failure::Body(error.body_text()))?;
+        let unreadable = |error: MultipartError| Failure::Body(error.body_text());
+        let mut inputs = Vec::new();
+        while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+            let name = part.name().unwrap_or_default().to_owned();
+            let bytes = part.bytes().await.map_err(unreadable)?;
+            inputs.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+        Ok(Self(inputs))
     }
 
     /// The last input of this name; nothing where there is none.
@@ -62,7 +86,29 @@ pub(super) fn confirm(id: &str, name: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_an_input_and_a_form_that_is_cut_off_is_refused() {
+        let part = |name: &str, text: &str| {
+            format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a\"\r\n\r\n{text}\r\n"
+            )
+        };
+        let sent = part("request", "") + &part("file", "a\r\n--c\n") + "--b--\r\n";
+        let form = |text: &str| {
+            let request =
+                Request::post("/leaves/look").header(CONTENT_TYPE, "multipart/form-data; boundary=b");
+            Inputs::of(request.body(text.to_owned().into()).unwrap())
+        };
+        let inputs = form(&sent).await.unwrap();
+        assert_eq!((inputs.get("request"), inputs.lines("file").as_str()), ("", "a\n--c\n"));
+        for end in [0, 20, sent.len() / 2, sent.len() - 6] {
+            assert!(matches!(form(&sent[..end]).await, Err(Failure::Body(_))), "cut at {end}");
+        }
+    }
 
     #[test]
     fn the_last_input_of_a_name_counts_and_lines_end_as_on_unix() {

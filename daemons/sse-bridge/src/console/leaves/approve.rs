@@ -23,7 +23,10 @@ pub(super) async fn look(Admin(visit): Admin, request: Request) -> Response {
         Ok(inputs) => inputs,
         Err(failure) => return visit.failed("Let a box in", &failure),
     };
-    let text = inputs.lines("request");
+    let text = match inputs.lines("file") {
+        file if file.trim().is_empty() => inputs.lines("request"),
+        file => file,
+    };
     match looked(&visit, &text).await {
         Ok(offer) => visit.page("Let a box in", &offered(&offer, &text, None)),
         Err(failure) => {
@@ -83,14 +86,17 @@ pub(super) async fn answer(Admin(visit): Admin, request: Request) -> Response {
 /// The form that takes a request.
 pub(super) fn form(text: &str) -> Markup {
     html! {
-        form method="post" action="/leaves/look" {
+        form method="post" action="/leaves/look" enctype="multipart/form-data" {
             p {
                 "On the box, " code { "leafbox enroll request" } " makes its keys, which stay there, and prints a request. "
                 "fleet.toml must list its name in " code { "nodes" } "."
             }
             label for="request" { "Request of the box" }
-            textarea #request name="request" rows="8" required spellcheck="false" autocomplete="off" aria-describedby="request-hint" { "\n" (text) }
-            p.hint #request-hint { "All lines from BEGIN to END, or the text of its QR code. Nothing is signed yet." }
+            textarea #request name="request" rows="8" spellcheck="false" autocomplete="off" aria-describedby="request-hint" { "\n" (text) }
+            p.hint #request-hint { "All lines from BEGIN to END, or the text of its QR code." }
+            label for="file" { "Or a file with it" }
+            input #file type="file" name="file";
+            p.hint { "Nothing is signed yet." }
             button type="submit" { "Look at it" }
         }
     }
