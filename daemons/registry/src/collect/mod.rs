@@ -143,7 +143,7 @@ impl Collector {
             let worked = shutdown.run_until_cancelled(self.turn(woken)).await;
             wait = match worked {
                 None => return,
-                Some(true) => INTERVAL + JITTER.mul_f64(rand::random_range(-1.0..=1.0)),
+                Some(true) => until_next(rand::random_range(0.0..=1.0)),
                 Some(false) => RETRY,
             };
         }
@@ -219,5 +219,22 @@ impl Collector {
             let now = now();
             finished <= now && now - finished < RECENT
         })
+    }
+}
+
+/// The wait for the next pass, by a draw between 0 and 1. No step of it is below zero, which a `Duration`
+/// cannot be.
+fn until_next(draw: f64) -> Duration {
+    INTERVAL - JITTER + (2 * JITTER).mul_f64(draw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A regression test: every other draw panicked, and with the collector ended travel and audit.
+    #[test]
+    fn each_draw_is_a_wait_around_the_interval() {
+        assert_eq!([0.0, 0.5, 1.0].map(until_next), [INTERVAL - JITTER, INTERVAL, INTERVAL + JITTER]);
     }
 }
