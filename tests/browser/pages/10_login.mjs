@@ -25,6 +25,13 @@ export const pages = [
     unscripted: /This page needs JavaScript/,
     skips: false,
   },
+  {
+    name: "prove",
+    path: "/login/prove?next=%2Fleaves",
+    ready: (page) => page.getByRole("button", { name: "Show my passkey" }).waitFor(),
+    unscripted: /This page needs JavaScript/,
+    skips: false,
+  },
 ];
 
 const logIn = (page) => page.getByRole("button", { name: "Log in with a passkey" }).click();
@@ -128,6 +135,21 @@ export const checks = {
     await here.waitForURL((url) => url.pathname === "/login/" && url.searchParams.get("next") === "/");
     assert.equal((await here.request.get("/login/session")).status(), 401);
     assert.equal((await who(there)).name, "ada", "the other one goes on");
+  },
+
+  "who is logged in shows the passkey again on the way to what signs": async (visit) => {
+    const page = await visit.open(null, { as: null });
+    const device = await deviceOf(page);
+    await page.goto("/login/");
+    await page.waitForURL("/");
+    await device.recognises(false);
+    await page.goto("/login/prove?next=%2Fleaves");
+    const show = page.getByRole("button", { name: "Show my passkey" });
+    await show.click();
+    await page.getByRole("alert").getByText("No passkey was chosen").waitFor();
+    await device.recognises(true);
+    await show.click();
+    await page.waitForURL("/leaves");
   },
 
   "who is not logged in is led to the login and back": async (visit) => {

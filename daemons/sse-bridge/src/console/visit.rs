@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{Html, IntoResponse, Response},
 };
 use maud::{Markup, html};
@@ -17,12 +17,14 @@ use super::{
     Console,
     failure::Failure,
     jetstream::Account,
+    link::escaped,
     page::{Freshness, page},
     told::Message,
 };
 use crate::{
     Caller, Role,
     audit::{About, Event, What},
+    login::Proven,
 };
 
 /// Somebody who is logged in asks for a page.
@@ -34,6 +36,8 @@ pub(super) struct Visit {
     peer: Option<IpAddr>,
     told: Option<Message>,
     writes: bool,
+    /// Whether a passkey was shown within the last five minutes.
+    pub(super) proven: bool,
 }
 
 /// A [`Visit`] of who may publish and change data.
@@ -41,6 +45,10 @@ pub(super) struct Operator(pub(super) Visit);
 
 /// A [`Visit`] of who may change definitions and people.
 pub(super) struct Admin(pub(super) Visit);
+
+/// A [`Visit`] of an admin who has just shown a passkey: what is signed outlasts any session, and a
+/// browser that was left open must not sign.
+pub(super) struct Signing(pub(super) Visit);
 
 impl Visit {
     /// Whether the caller has this role, or one that may more: what others may not is not offered to them.
@@ -103,6 +111,11 @@ impl Visit {
         }
     }
 
+    /// What stands in place of a form that signs, for who has to show a passkey first.
+    pub(super) fn ask_for_passkey(&self) -> Markup {
+        passkey_wanted(&self.path)
+    }
+
     /// Tells the audit stream what the caller did, and to what.
     pub(super) fn tell(&self, what: What, detail: impl Into<String>) {
         self.console.audit.record(Event {
@@ -146,7 +159,8 @@ where
             .and_then(|(_, name)| console.told.take(&caller.session, &name));
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
         let writes = !matches!(parts.method, Method::GET | Method::HEAD);
-        Ok(Self { console, caller, path: parts.uri.path().to_owned(), peer, told, writes })
+        let proven = parts.extensions.get::<Proven>().is_some_and(|proven| proven.is_fresh().is_ok());
+        Ok(Self { console, caller, path: parts.uri.path().to_owned(), peer, told, writes, proven })
     }
 }
 
@@ -171,5 +185,37 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let visit = Visit::from_request_parts(parts, state).await?;
         visit.lacks(Role::Admin).map_or(Ok(Self(visit)), Err)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Signing
+where
+    Console: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Admin(visit) = Admin::from_request_parts(parts, state).await?;
+        if visit.proven {
+            return Ok(Self(visit));
+        }
+        // The page with the form, which browsers name to their own origin.
+        let from = parts.headers.get(header::REFERER).and_then(|from| from.to_str().ok());
+        let from = from.and_then(|from| from.parse::<Uri>().ok());
+        let content = html! {
+            p.message.bad role="alert" { strong { "✗ " } "Nothing was signed." }
+            (passkey_wanted(from.as_ref().map_or("/", Uri::path)))
+        };
+        Err(visit.shown(StatusCode::FORBIDDEN, "Show your passkey", Freshness::Still, &content))
+    }
+}
+
+fn passkey_wanted(next: &str) -> Markup {
+    html! {
+        p.notice {
+            strong { "Show your passkey first: " }
+            "what is signed here outlasts your session, so you are asked for it again every five minutes. "
+            a href={ "/login/prove?next=" (escaped(next)) } { "Show it" }
+        }
     }
 }

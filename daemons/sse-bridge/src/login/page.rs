@@ -64,8 +64,19 @@ pub(super) async fn show(
         Ok(()) if !is_own => Some(Trouble::Elsewhere),
         Ok(()) => None,
     };
-    let page = page(&Shown { node: &login.0.node, origin: login.origin().as_str(), next, trouble });
-    let mut response = ([(CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response();
+    answer(&Shown { node: &login.0.node, origin: login.origin().as_str(), next, trouble, prove: false })
+}
+
+/// The page that asks somebody who is logged in for a passkey, and goes on to what they wanted.
+pub(super) async fn prove(State(login): State<Login>, Query(asked): Query<Asked>) -> Response {
+    let next = next_path(asked.next.as_deref());
+    let (node, origin) = (&login.0.node, login.origin().as_str());
+    answer(&Shown { node, origin, next, trouble: None, prove: true })
+}
+
+fn answer(shown: &Shown<'_>) -> Response {
+    let page = page(shown).into_string();
+    let mut response = ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
     let fixed = [
         (CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -103,6 +114,8 @@ struct Shown<'a> {
     origin: &'a str,
     next: &'a str,
     trouble: Option<Trouble>,
+    /// Whether who asks is logged in, and is to show the passkey again.
+    prove: bool,
 }
 
 /// Why nobody can log in here, as far as the server can tell.
@@ -122,7 +135,7 @@ fn page(shown: &Shown<'_>) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "Log in · " (shown.node) " · leafbox" }
+                title { (title(shown)) " · leafbox" }
                 link rel="icon" href="/assets/leaf.svg";
                 link rel="stylesheet" href="/assets/login.css";
                 script src="/assets/login.js" defer {}
@@ -130,7 +143,7 @@ fn page(shown: &Shown<'_>) -> Markup {
             body {
                 main data-next=(shown.next) data-origin=(shown.origin) {
                     p.brand { img src="/assets/leaf.svg" alt="" width="24" height="24"; "leafbox" }
-                    h1 id="title" { "Log in to " (shown.node) }
+                    h1 id="title" { (title(shown)) }
                     @if let Some(trouble) = shown.trouble { (notice(trouble, shown.origin)) }
                     noscript {
                         p.notice {
@@ -140,13 +153,35 @@ fn page(shown: &Shown<'_>) -> Markup {
                             code { "leafbox status" } "."
                         }
                     }
-                    (forms())
+                    @if shown.prove { (proof(shown.next)) } @else { (forms()) }
                     p #status role="status" aria-live="polite" {}
                     p #error role="alert" tabindex="-1" hidden {}
                     (help(shown.origin))
                 }
             }
         }
+    }
+}
+
+fn title(shown: &Shown<'_>) -> String {
+    if shown.prove {
+        format!("Show your passkey to {}", shown.node)
+    } else {
+        format!("Log in to {}", shown.node)
+    }
+}
+
+/// It is hidden until the script shows it.
+fn proof(next: &str) -> Markup {
+    html! {
+        form #prove hidden {
+            p {
+                "What comes next outlasts your session, so a browser that was left open must not do it. "
+                "For five minutes you are not asked again."
+            }
+            button type="submit" { "Show my passkey" }
+        }
+        p { a href=(next) { "Back, without it" } }
     }
 }
 
@@ -244,7 +279,8 @@ mod tests {
     use super::*;
 
     fn text(next: &str, trouble: Option<Trouble>) -> String {
-        page(&Shown { node: "shop-1", origin: "https://box.lan:8443", next, trouble }).into_string()
+        page(&Shown { node: "shop-1", origin: "https://box.lan:8443", next, trouble, prove: false })
+            .into_string()
     }
 
     #[test]
@@ -255,6 +291,20 @@ mod tests {
         for inline in ["style=", "<style", "onclick", "onsubmit", "javascript:"] {
             assert!(!page.contains(inline), "{inline}");
         }
+    }
+
+    #[test]
+    fn a_passkey_is_asked_for_again_on_the_way_to_what_was_wanted() {
+        let shown = Shown {
+            node: "shop-1",
+            origin: "http://localhost:8080",
+            next: "/leaves",
+            trouble: None,
+            prove: true,
+        };
+        let page = page(&shown).into_string();
+        assert!(page.contains("data-next=\"/leaves\"") && page.contains("id=\"prove\""), "{page}");
+        assert!(!page.contains("id=\"login\"") && !page.contains("id=\"enrol\""), "{page}");
     }
 
     #[test]

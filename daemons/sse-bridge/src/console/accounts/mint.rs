@@ -23,7 +23,7 @@ use crate::{
         failure::Failure,
         form::Inputs,
         signer::{SIGNING, SignError, ask},
-        visit::{Admin, Visit},
+        visit::{Signing, Visit},
     },
     signing::Mint,
 };
@@ -54,7 +54,7 @@ struct Wanted {
 }
 
 /// `POST /accounts/{account}/mint`: answers with the creds, which no page, log or event ever has.
-pub(super) async fn mint(Admin(visit): Admin, Path(account): Path<String>, request: Request) -> Response {
+pub(super) async fn mint(Signing(visit): Signing, Path(account): Path<String>, request: Request) -> Response {
     let inputs = match Inputs::of(request).await {
         Ok(inputs) => inputs,
         Err(failure) => return visit.failed("Mint a user", &failure),

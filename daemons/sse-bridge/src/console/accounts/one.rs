@@ -63,7 +63,7 @@ async fn content(visit: &Visit, account: &str, draft: &Draft, revoke: &str) -> R
     let known = gather::one(&visit.console.servers, account).await?;
     let used = used(visit, &known).await;
     let users = if visit.may(Role::Admin) {
-        users(account, ask(&visit.console, &About {}, READING).await, draft, revoke)
+        users(visit, account, ask(&visit.console, &About {}, READING).await, draft, revoke)
     } else {
         html! { p.quiet { "Minting and revoking users takes the role admin." } }
     };
@@ -79,7 +79,13 @@ async fn content(visit: &Visit, account: &str, draft: &Draft, revoke: &str) -> R
 }
 
 /// The forms for users of the account, where a signer answers.
-fn users(account: &str, signer: Result<Signer, Failure>, draft: &Draft, revoke: &str) -> Markup {
+fn users(
+    visit: &Visit,
+    account: &str,
+    signer: Result<Signer, Failure>,
+    draft: &Draft,
+    revoke: &str,
+) -> Markup {
     let user = if revoke.is_empty() { "PUBLIC_KEY" } else { revoke };
     let signer = match signer {
         Ok(signer) => signer,
@@ -88,6 +94,9 @@ fn users(account: &str, signer: Result<Signer, Failure>, draft: &Draft, revoke: 
             return by_hand(&failure, &[&mint, &["user", "revoke", account, user], &["apply"]]);
         }
     };
+    if !visit.proven {
+        return html! { (shown(&signer)) (visit.ask_for_passkey()) };
+    }
     html! {
         (shown(&signer))
         h3 #mint { "Mint a user" }

@@ -15,13 +15,17 @@ use crate::{
         form::Inputs,
         signer::{SIGNING, ask},
         told::Message,
-        visit::Admin,
+        visit::Signing,
     },
     signing::Revoke,
 };
 
 /// `POST /accounts/{account}/revoke`.
-pub(super) async fn revoke(Admin(visit): Admin, Path(account): Path<String>, request: Request) -> Response {
+pub(super) async fn revoke(
+    Signing(visit): Signing,
+    Path(account): Path<String>,
+    request: Request,
+) -> Response {
     let done = async {
         let inputs = Inputs::of(request).await?;
         let user = inputs.get("user").trim().to_owned();

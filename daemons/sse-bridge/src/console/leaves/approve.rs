@@ -12,7 +12,7 @@ use crate::{
         failure::Failure,
         form::Inputs,
         signer::{READING, SIGNING, ask},
-        visit::{Admin, Visit},
+        visit::{Admin, Signing, Visit},
     },
     signing::{Approve, LONGEST, LetIn, Look, Offer},
 };
@@ -45,7 +45,7 @@ async fn looked(visit: &Visit, text: &str) -> Result<Offer, Failure> {
 
 /// `POST /leaves/approve`: signs, and shows the answer. Done again it signs nothing new and shows the
 /// same, so that loading the page again is harmless.
-pub(super) async fn approve(Admin(visit): Admin, request: Request) -> Response {
+pub(super) async fn approve(Signing(visit): Signing, request: Request) -> Response {
     let done = async {
         let inputs = Inputs::of(request).await?;
         let text = inputs.lines("request");

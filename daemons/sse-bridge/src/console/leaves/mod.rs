@@ -54,7 +54,7 @@ async fn content(visit: &Visit, form: &Markup) -> Markup {
     let nodes = Nodes::gather(&visit.console, operator).await;
     html! {
         @for trouble in &nodes.troubles { p.notice { (trouble) } }
-        (table(visit, &nodes, operator))
+        (table(visit, &nodes, operator.filter(|_| visit.proven)))
         h2 #let-in { "Let a box in" }
         (letting_in(visit, &signer, form))
         (command(&["server", "report", "leafnodes"]))
@@ -70,7 +70,7 @@ fn letting_in(visit: &Visit, signer: &Result<Signer, Failure>, form: &Markup) ->
             @match signer {
                 Ok(signer) if signer.is_operator => {
                     (shown(signer))
-                    (form)
+                    @if visit.proven { (form) } @else { (visit.ask_for_passkey()) }
                 },
                 Ok(_) => (by_hand(BOX_ALONE, BY_HAND)),
                 Err(failure) => (by_hand(failure, BY_HAND)),

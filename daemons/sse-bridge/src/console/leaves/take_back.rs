@@ -14,13 +14,17 @@ use crate::{
         link,
         signer::{SIGNING, ask},
         told::Message,
-        visit::Admin,
+        visit::Signing,
     },
     signing::TakeBack,
 };
 
 /// `POST /leaves/{node}/take-back`.
-pub(super) async fn take_back(Admin(visit): Admin, Path(node): Path<String>, request: Request) -> Response {
+pub(super) async fn take_back(
+    Signing(visit): Signing,
+    Path(node): Path<String>,
+    request: Request,
+) -> Response {
     let done = async {
         Inputs::of(request).await?.confirms(&node)?;
         let take = TakeBack { who: visit.caller.name.to_string(), node: node.clone() };

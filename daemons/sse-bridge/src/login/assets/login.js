@@ -219,7 +219,21 @@ async function showEnrolment(token) {
   });
 }
 
+function showProof() {
+  at("prove").hidden = false;
+  busy(at("prove"), async () => {
+    say("Your browser asks for your passkey.");
+    const begun = await ask("/login/prove/begin", {});
+    const credential = await navigator.credentials.get({ publicKey: requestOptions(begun.options) });
+    say("Checking …");
+    await ask("/login/prove/finish", { ceremony: begun.ceremony, credential: answerOf(credential) });
+    say("That is you.");
+    location.replace(next);
+  });
+}
+
 async function start() {
+  if (at("prove")) return isPossible() && showProof();
   // A link from elsewhere brings no cookie; a request of this page does.
   const is = await ask("/login/entered").catch(() => null);
   const token = new URLSearchParams(location.hash.slice(1)).get("enroll");

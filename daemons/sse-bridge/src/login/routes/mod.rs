@@ -8,6 +8,7 @@
 //! | `GET /login/session` | who is logged in |
 //! | `GET /login/entered` | whether somebody is, for anybody |
 //! | `POST /login/logout` | end this session |
+//! | `GET /login/prove` | the page that asks for the passkey again |
 //! | `POST /login/prove/begin`, `/login/prove/finish` | show the passkey again |
 //! | `GET /login/sessions`, `DELETE /login/sessions`, `DELETE /login/sessions/{id}` | the caller's sessions: list, end the others, end one |
 //! | `GET /login/passkeys`, `POST /login/passkeys/begin`, `/login/passkeys/finish` | the caller's passkeys: list, add |
@@ -46,6 +47,7 @@ impl Login {
             .route("/login/sessions", get(sessions::list).delete(sessions::end_others))
             .route("/login/sessions/{id}", delete(sessions::end))
             .route("/login/logout", post(sessions::log_out))
+            .route("/login/prove", get(page::prove))
             .route("/login/prove/begin", post(login::prove_begin))
             .route("/login/prove/finish", post(login::prove_finish))
             .route("/login/passkeys", get(passkeys::list))

@@ -96,15 +96,7 @@ async fn a_session_that_is_not_fresh_shows_the_passkey_before_it_changes_one() {
     let server = Server::start().await;
     let site = Site::open(&server).await;
     let (mut browser, mut device) = site.enrol("ada", Role::Admin).await;
-    // As if the login had been six minutes ago.
-    let caller = site.caller(&browser).await.unwrap();
-    let bucket =
-        async_nats::jetstream::new(site.client.clone()).get_key_value("leafbox_users").await.unwrap();
-    let key = format!("session.{}", caller.session.0);
-    let mut record: Value = serde_json::from_slice(&bucket.get(&key).await.unwrap().unwrap()).unwrap();
-    record["proven"] = (record["proven"].as_u64().unwrap() - 360).into();
-    bucket.put(&key, record.to_string().into()).await.unwrap();
-    site.login.users().caught_up().await.unwrap();
+    site.age(browser.cookie.as_ref().unwrap()).await;
 
     let refused = site.post(&mut browser, "/login/passkeys/begin", json!({})).await;
     assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, "passkey_needed"));

@@ -2,8 +2,10 @@
 //! tests of `leafbox`, which signs them.
 
 use sse_bridge::Role;
+use tokio::time::timeout;
 
 use super::fleet::Fleet;
+use crate::server::DEADLINE;
 
 /// Where a form goes, what is in it, and what an admin is answered where no signer is.
 type Form<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
@@ -77,5 +79,40 @@ async fn who_is_no_admin_signs_nothing_and_where_no_signer_is_the_page_says_what
         leaves.text.contains("takes the role admin") && !leaves.text.contains("enroll approve"),
         "{leaves:?}"
     );
+    console.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_just_shown_a_passkey_signs_nothing_and_is_led_to_show_it() {
+    let fleet = Fleet::start().await;
+    let console = fleet.hub.console(true).await;
+    let admin = console.session(Role::Admin).await;
+    console.age(&admin).await;
+    let from = "sec-fetch-site: same-origin\r\nreferer: http://localhost/accounts/SHOP?revoke=U\r\n";
+    for path in
+        ["/accounts/SHOP/mint", "/accounts/SHOP/revoke", "/leaves/approve", "/leaves/shop-1/take-back"]
+    {
+        let refused = async {
+            loop {
+                let answer = console.ask("POST", path, Some(&admin), from, "a=b").await;
+                // The console's copy of the session follows.
+                if answer.status == 403 {
+                    break answer;
+                }
+            }
+        };
+        let refused = timeout(DEADLINE, refused).await.unwrap();
+        assert!(
+            refused.text.contains("href=\"/login/prove?next=%2Faccounts%2FSHOP\""),
+            "{path}: {refused:?}"
+        );
+    }
+    // Nothing is signed by looking.
+    assert_eq!(console.post("/leaves/look", &admin, &[("request", "x")]).await.status, 422);
+    let prove = console.get("/login/prove?next=%2Faccounts%2FSHOP", Some(&admin)).await;
+    assert!(prove.status == 200 && prove.text.contains("data-next=\"/accounts/SHOP\""), "{prove:?}");
+    let away = console.get("/login/prove?next=%2F%2Fevil.example", Some(&admin)).await;
+    assert!(away.text.contains("data-next=\"/\""), "{away:?}");
+    assert_eq!(console.get("/login/prove", None).await.status, 401);
     console.stop().await;
 }

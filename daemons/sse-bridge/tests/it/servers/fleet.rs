@@ -201,6 +201,11 @@ impl Console {
         session
     }
 
+    /// Makes it one whose passkey was shown six minutes ago.
+    pub(crate) async fn age(&self, session: &Session) {
+        self.site.age(&session.0).await;
+    }
+
     pub(crate) async fn get(&self, path: &str, session: Option<&Session>) -> Answer {
         self.ask("GET", path, session, "", "").await
     }
