@@ -6,11 +6,8 @@ use sse_bridge::Role;
 
 use super::fleet::{Answer, Fleet};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leaf_and_its_hub_are_there_with_their_link_and_a_mirror_with_its_lag() {
-    let mut fleet = Fleet::start().await;
-    let console = fleet.leaf.console(true).await;
-    let viewer = console.session(Role::Viewer).await;
+/// A stream on the leaf, and another one that copies it.
+async fn make_a_mirror(fleet: &Fleet) {
     let jetstream = jetstream::new(fleet.leaf.client("shop").await);
     let orders =
         stream::Config { name: "ORDERS".into(), subjects: vec!["orders.>".into()], ..Default::default() };
@@ -18,9 +15,20 @@ async fn a_leaf_and_its_hub_are_there_with_their_link_and_a_mirror_with_its_lag(
     let mirror = stream::Source { name: "ORDERS".into(), ..Default::default() };
     let copy = stream::Config { name: "COPY".into(), mirror: Some(mirror), ..Default::default() };
     jetstream.create_stream(copy).await.unwrap();
+}
 
-    let whole = |page: &Answer| page.text.contains("mirror of ORDERS") && page.text.contains("✓ has all");
-    let page = console.eventually("the mirror is in step", "/topology", Some(&viewer), whole).await;
+fn is_whole(page: &Answer) -> bool {
+    page.text.contains("mirror of ORDERS") && page.text.contains("✓ has all")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_and_its_hub_are_there_with_their_link_and_a_mirror_with_its_lag() {
+    let mut fleet = Fleet::start().await;
+    let console = fleet.leaf.console(true).await;
+    let viewer = console.session(Role::Viewer).await;
+    make_a_mirror(&fleet).await;
+
+    let page = console.eventually("the mirror is in step", "/topology", Some(&viewer), is_whole).await;
     assert!(
         page.text.contains("role=\"img\"") && page.text.contains("shop-1 is a leaf of hub-1"),
         "{page:?}"
@@ -43,16 +51,9 @@ async fn a_hub_sees_its_leaf_by_way_of_the_leaf_s_console_and_commands_nothing_t
     let at_leaf = fleet.leaf.console(true).await;
     let console = fleet.hub.console(true).await;
     let admin = console.session(Role::Admin).await;
-    let jetstream = jetstream::new(fleet.leaf.client("shop").await);
-    let orders =
-        stream::Config { name: "ORDERS".into(), subjects: vec!["orders.>".into()], ..Default::default() };
-    jetstream.create_stream(orders).await.unwrap();
-    let mirror = stream::Source { name: "ORDERS".into(), ..Default::default() };
-    let copy = stream::Config { name: "COPY".into(), mirror: Some(mirror), ..Default::default() };
-    jetstream.create_stream(copy).await.unwrap();
+    make_a_mirror(&fleet).await;
 
-    let whole = |page: &Answer| page.text.contains("mirror of ORDERS") && page.text.contains("✓ has all");
-    let page = console.eventually("the leaf's mirror is shown", "/topology", Some(&admin), whole).await;
+    let page = console.eventually("the leaf's mirror is shown", "/topology", Some(&admin), is_whole).await;
     assert!(page.text.contains("shop-1 is a leaf of hub-1"), "{page:?}");
     assert_eq!(page.text.matches("✓ answers").count(), 2, "{page:?}");
 
