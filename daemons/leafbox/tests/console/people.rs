@@ -86,6 +86,10 @@ fn an_account_shows_its_claims_without_a_jwt() {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains("eyJ0eXAi") && page.contains("(not shown)"), "{page}");
+    // `nats` knows accounts by their keys, as servers do.
+    assert!(page.contains("nats server account info A"), "{page}");
+    let page = get(address, "/connections?account=LEAFBOX", &cookie);
+    assert!(page.contains("nats server report connections --account A"), "{page}");
     assert_eq!(node.stop(), 0);
 }
 

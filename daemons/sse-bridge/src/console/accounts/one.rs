@@ -163,7 +163,7 @@ fn page(visit: &Visit, known: &Known, used: &Result<Option<Value>, Failure>, use
             summary { "As JSON" }
             pre.tall tabindex="0" aria-label="The account as JSON" { code { (indented(&known.json.to_string())) } }
         }
-        (command(&["server", "account", "info", name]))
+        (command(&["server", "account", "info", detail.key()]))
     }
 }
 

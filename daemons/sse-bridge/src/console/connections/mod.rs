@@ -51,7 +51,7 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Response {
             &events::live_path("/live/connections", &view.query()),
             &html! {
                 (table::table(&connections, &view))
-                (table::commands(&view))
+                (table::commands(&view, &console.servers.account_key(&view.account)))
                 h2 { "Coming and going" }
                 (events::shown(&console.journal, &sought(&view).wanted()))
             },

@@ -125,7 +125,7 @@ impl One {
                 summary { "As nats-server tells it, without its JWT" }
                 pre tabindex="0" aria-label="The connection as JSON" { code { (serde_json::to_string_pretty(json).unwrap_or_default()) } }
             }
-            (command(&["server", "request", "connections", &row.server.name, "--subscriptions", "--filter", &format!("cid=={cid}")]))
+            (command(&["server", "request", "connections", "--name", &row.server.name, "--subscriptions", "--filter-cid", &cid.to_string()]))
             @if visit.may(Role::Operator) && info.stop.is_none() {
                 @if visit.console.servers.is_leaf(&row.server.id) {
                     p { "It can be ended on the console of " (row.server.name) ": a leaf takes no orders from the hub." }

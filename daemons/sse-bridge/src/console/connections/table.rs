@@ -89,11 +89,11 @@ pub(super) fn state(row: &Row) -> Markup {
     }
 }
 
-/// What shows the same.
-pub(super) fn commands(view: &View) -> Markup {
+/// What shows the same. `account` is what servers call the one that is looked for.
+pub(super) fn commands(view: &View, account: &str) -> Markup {
     let mut arguments = vec!["server", "report", "connections"];
-    if !view.account.is_empty() {
-        arguments.extend(["--account", &view.account]);
+    if !account.is_empty() {
+        arguments.extend(["--account", account]);
     }
     if view.closed {
         arguments.extend(["--state", "closed"]);

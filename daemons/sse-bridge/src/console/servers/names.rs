@@ -21,6 +21,11 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned()
     }
 
+    fn key_of(&self, name: &str) -> Option<String> {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.iter().find(|(_, known)| *known == name).map(|(key, _)| key.clone())
+    }
+
     fn keep(&self, account: &str, name: &str) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() < MOST {
@@ -30,6 +35,11 @@ impl Names {
 }
 
 impl Servers {
+    /// What servers call an account of this name, as far as a page has met it; else the name.
+    pub(in crate::console) fn account_key(&self, name: &str) -> String {
+        self.names.key_of(name).unwrap_or_else(|| name.to_owned())
+    }
+
     /// The name of an account; what servers call it where it has no other.
     pub(in crate::console) async fn account_name(&self, account: &str) -> String {
         if !is_key(account) {
