@@ -31,6 +31,12 @@ pub(super) fn moment(text: &str) -> Markup {
     }
 }
 
+/// A time in seconds since 1970, the same way.
+pub(super) fn at(seconds: impl TryInto<i64>) -> Markup {
+    let time = seconds.try_into().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    moment(&time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default())
+}
+
 /// A text of somebody's, as a sentence before others.
 pub(super) fn sentence(text: &str) -> String {
     let text = text.trim_end();

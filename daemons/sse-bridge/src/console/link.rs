@@ -1,5 +1,6 @@
 //! Addresses of pages: names in them are escaped here.
 
+use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stays as it is in a segment of a path and in a query.
@@ -13,6 +14,15 @@ pub(super) fn path(segments: &[&str]) -> String {
 /// A value for a query.
 pub(super) fn escaped(value: &str) -> String {
     utf8_percent_encode(value, PLAIN).to_string()
+}
+
+/// Where a page is, from the list on.
+pub(super) fn trail(steps: &[(&str, &str)]) -> Markup {
+    html! {
+        nav aria-label="Where this is" {
+            ul { @for (path, name) in steps { li { a href=(path) { (name) } } } }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     claims::{Body, Export, Import},
@@ -21,8 +20,8 @@ use crate::{
     console::{
         command::command,
         failure::Failure,
-        figures::{bytes, moment},
-        link::escaped,
+        figures::{at, bytes, moment},
+        link::{escaped, trail},
         payload::indented,
         signer::{BOX_ALONE, READING, ask, by_hand, shown},
         visit::Visit,
@@ -125,7 +124,7 @@ fn page(visit: &Visit, known: &Known, used: &Result<Option<Value>, Failure>, use
     let name = detail.name();
     let declared = visit.console.fleet.accounts.get(name);
     html! {
-        nav aria-label="Where this is" { ul { li { a href="/accounts" { "Accounts" } } } }
+        (trail(&[("/accounts", "Accounts")]))
         p {
             (list::declared(name, &visit.console.fleet)) " "
             (detail.body().map_or("", |body| body.description.as_str()))
@@ -221,10 +220,4 @@ fn exchange(body: &Body) -> Markup {
             }
         }
     }
-}
-
-/// A time in seconds since 1970.
-fn at(seconds: i64) -> Markup {
-    let moment_of = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok());
-    moment(&moment_of.unwrap_or_default())
 }

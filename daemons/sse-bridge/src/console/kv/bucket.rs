@@ -22,7 +22,7 @@ use crate::{
         command::command,
         failure::Failure,
         figures::{bytes, sentence},
-        link::{self, escaped},
+        link::{self, escaped, trail},
         live,
         visit::Visit,
     },
@@ -122,7 +122,7 @@ fn page(visit: &Visit, bucket: &Bucket, keys: &Keys, wanted: &Wanted, shown: &Ma
     let name = bucket.name.as_str();
     let (config, state) = (&keys.info["config"], &keys.info["state"]);
     html! {
-        nav aria-label="Where this is" { ul { li { a href="/kv" { "Keys and values" } } } }
+        (trail(&[("/kv", "Keys and values")]))
         p {
             "In the account " strong { (bucket.account.name) } ". " (buckets::declared(&keys.info))
             @if let Some(description) = config["description"].as_str() { " " (sentence(description)) }

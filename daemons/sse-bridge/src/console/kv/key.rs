@@ -19,6 +19,7 @@ use crate::{
         figures::moment,
         form::confirm,
         guard,
+        link::trail,
         payload::{ALONE, View, payload, summary},
         visit::Visit,
     },
@@ -84,9 +85,7 @@ pub(super) fn page(
 ) -> Markup {
     let newest = history.first();
     html! {
-        nav aria-label="Where this is" {
-            ul { li { a href="/kv" { "Keys and values" } } li { a href=(bucket.path(&[])) { (bucket.name.as_str()) } } }
-        }
+        (trail(&[("/kv", "Keys and values"), (&bucket.path(&[]), bucket.name.as_str())]))
         @if let Some(entry) = newest { (value(bucket, entry, view)) } @else { p { "It has no value yet." } }
         @if visit.may(Role::Operator) && bucket.name.stream().writable().is_ok() {
             (edit(bucket, key, newest, again))

@@ -11,6 +11,7 @@ use crate::{
         download::download,
         failure::Failure,
         form::Inputs,
+        link::trail,
         signer::{READING, SIGNING, ask},
         visit::{Admin, Signing, Visit},
     },
@@ -105,7 +106,7 @@ pub(super) fn form(text: &str) -> Markup {
 fn offered(offer: &Offer, text: &str, wrong: Option<&str>) -> Markup {
     let Offer { node, kind, fleet, fingerprint, before, may } = offer;
     html! {
-        nav aria-label="Where this is" { ul { li { a href="/leaves" { "Leaves" } } } }
+        (trail(&[("/leaves", "Leaves")]))
         p { strong { (node) } ", " (kind) " of the fleet " (fleet) ", asks to be let in." }
         dl {
             dt { "Fingerprint" } dd { code #fingerprint { (fingerprint) } }
@@ -133,7 +134,7 @@ fn offered(offer: &Offer, text: &str, wrong: Option<&str>) -> Markup {
 fn answered(let_in: &LetIn) -> Markup {
     let LetIn { node, answer, told } = let_in;
     html! {
-        nav aria-label="Where this is" { ul { li { a href="/leaves" { "Leaves" } } } }
+        (trail(&[("/leaves", "Leaves")]))
         p.message.bad[!told.in_force] role="status" {
             strong { @if told.in_force { "✓ " } @else { "⚠ " } } (node) " is signed: " (told.words) "."
         }

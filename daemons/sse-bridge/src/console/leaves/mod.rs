@@ -13,13 +13,12 @@ use axum::{
     routing::{get, post},
 };
 use maud::{Markup, html};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Console,
     command::{command, leafbox},
     failure::Failure,
-    figures::moment,
+    figures::{at, moment},
     signer::{BOX_ALONE, READING, ask, by_hand, shown},
     visit::Visit,
 };
@@ -54,7 +53,7 @@ async fn content(visit: &Visit, form: &Markup) -> Markup {
     let nodes = Nodes::gather(&visit.console, operator).await;
     html! {
         @for trouble in &nodes.troubles { p.notice { (trouble) } }
-        (table(visit, &nodes, operator.filter(|_| visit.proven)))
+        (table(visit, &nodes, operator.is_some() && visit.may(Role::Admin) && visit.proven))
         h2 #let-in { "Let a box in" }
         (letting_in(visit, &signer, form))
         (command(&["server", "report", "leafnodes"]))
@@ -79,7 +78,8 @@ fn letting_in(visit: &Visit, signer: &Result<Signer, Failure>, form: &Markup) ->
     }
 }
 
-fn table(visit: &Visit, nodes: &Nodes, signer: Option<&Signer>) -> Markup {
+/// `takes_back`: whether who looks may take keys back, here and now.
+fn table(visit: &Visit, nodes: &Nodes, takes_back: bool) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Nodes" {
             table {
@@ -88,11 +88,11 @@ fn table(visit: &Visit, nodes: &Nodes, signer: Option<&Signer>) -> Markup {
                     tr {
                         th scope="col" { "Node" } th scope="col" { "Kind" } th scope="col" { "Let in" }
                         th scope="col" { "Linked here" } th scope="col" { "Heard last" }
-                        @if visit.may(Role::Admin) && signer.is_some() { th scope="col" { "Its keys" } }
+                        @if takes_back { th scope="col" { "Its keys" } }
                     }
                 }
                 tbody {
-                    @for (name, row) in &nodes.rows { (line(visit, name, row, signer)) }
+                    @for (name, row) in &nodes.rows { (line(visit, name, row, takes_back)) }
                     @if nodes.rows.is_empty() { tr { td colspan="6" { "None: fleet.toml lists no nodes." } } }
                 }
             }
@@ -101,7 +101,7 @@ fn table(visit: &Visit, nodes: &Nodes, signer: Option<&Signer>) -> Markup {
     }
 }
 
-fn line(visit: &Visit, name: &str, row: &Row, signer: Option<&Signer>) -> Markup {
+fn line(visit: &Visit, name: &str, row: &Row, takes_back: bool) -> Markup {
     html! {
         tr {
             th scope="row" { (name) @if name == visit.console.node { " " span.quiet { "(this node)" } } }
@@ -124,15 +124,9 @@ fn line(visit: &Visit, name: &str, row: &Row, signer: Option<&Signer>) -> Markup
             td {
                 @match &row.heard { Some(heard) => { (moment(&heard.at)) @if !heard.ready { " " span.slow { "✗ not ready" } } }, None => "–" }
             }
-            @if visit.may(Role::Admin) && signer.is_some() {
+            @if takes_back {
                 td { @if row.enrolled.as_ref().is_some_and(|enrolled| enrolled.keys > 0) { (take_back::form(name)) } }
             }
         }
     }
-}
-
-/// A time in seconds since 1970.
-fn at(seconds: i64) -> Markup {
-    let written = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok());
-    moment(&written.unwrap_or_default())
 }

@@ -15,7 +15,7 @@ use crate::console::{
     command::command,
     failure::Failure,
     figures::{bytes, moment},
-    link::escaped,
+    link::{escaped, trail},
     visit::Visit,
 };
 
@@ -73,7 +73,7 @@ fn page(
 ) -> Markup {
     let name = escaped(&wanted.name);
     html! {
-        nav aria-label="Where this is" { ul { li { a href="/objects" { "Objects" } } } }
+        (trail(&[("/objects", "Objects")]))
         p { "In the account " strong { (bucket.account.name) } "." }
         form.actions method="get" action=(bucket.path(&[])) {
             label { "Name has" input type="search" name="name" value=(wanted.name); }

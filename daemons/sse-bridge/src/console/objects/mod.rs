@@ -15,12 +15,18 @@ use axum::{
     routing::{get, post},
 };
 use data_encoding::BASE64URL;
-use maud::{Markup, html};
+use maud::Markup;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Console, failure::Failure, guard::BucketName, jetstream::Account, link, stored::Stored, visit::Visit,
+    Console,
+    failure::Failure,
+    guard::BucketName,
+    jetstream::Account,
+    link::{self, trail},
+    stored::Stored,
+    visit::Visit,
 };
 
 /// The pages of objects.
@@ -105,10 +111,6 @@ impl Bucket {
     }
 }
 
-fn trail(bucket: &Bucket) -> Markup {
-    html! {
-        nav aria-label="Where this is" {
-            ul { li { a href="/objects" { "Objects" } } li { a href=(bucket.path(&[])) { (bucket.name.as_str()) } } }
-        }
-    }
+fn above(bucket: &Bucket) -> Markup {
+    trail(&[("/objects", "Objects"), (&bucket.path(&[]), bucket.name.as_str())])
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{Bucket, Described, chunks, trail};
+use super::{Bucket, Described, above, chunks};
 use crate::{
     Role,
     console::{
@@ -62,7 +62,7 @@ pub(super) async fn file(
 fn page(visit: &Visit, bucket: &Bucket, object: &Described) -> Markup {
     let name = bucket.name.as_str();
     html! {
-        (trail(bucket))
+        (above(bucket))
         dl {
             dt { "Size" } dd { (bytes(object.size)) " in " (object.chunks) " chunks" }
             dt { "Changed" } dd { (moment(&object.written)) }

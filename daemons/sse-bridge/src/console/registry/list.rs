@@ -11,15 +11,15 @@ use settings::builtin::REGISTRY_BLOBS;
 
 use super::{
     ask::{Repositories, Repository, Status, ask, silent, subject},
-    at, leafbox, path,
+    path,
     under_way::{collector, travel, uploads},
 };
 use crate::console::{
     Console,
-    command::command,
+    command::{command, leafbox},
     events,
     failure::Failure,
-    figures::{bytes, now},
+    figures::{at, bytes, now},
     guard::StreamName,
     link::escaped,
     live::{again, live},
@@ -56,8 +56,8 @@ pub(super) async fn show(visit: Visit, Query(asked): Query<Asked>) -> Response {
     };
     let content = html! {
         (live(&format!("/live/registry?after={}", escaped(&asked.after)), &shown))
-        (leafbox("registry status"))
-        (leafbox("registry ls"))
+        (leafbox(&["registry", "status"]))
+        (leafbox(&["registry", "ls"]))
         (command(&["request", &subject(&visit.console), ""]))
     };
     visit.live_page("Registry", &content)

@@ -11,9 +11,8 @@ mod under_way;
 
 use axum::{Router, routing::get};
 use maud::{Markup, html};
-use time::OffsetDateTime;
 
-use super::{Console, figures::moment, link};
+use super::{Console, link};
 
 /// The pages of the registry.
 pub(super) fn router() -> Router<Console> {
@@ -31,26 +30,8 @@ fn path(below: &[&str]) -> String {
     link::path(&segments)
 }
 
-/// A time of the registry's: seconds since 1970.
-fn at(seconds: u64) -> Markup {
-    let time =
-        i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let text = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok());
-    moment(&text.unwrap_or_default())
-}
-
 /// Enough of a digest to tell it from others; all of it for who points at it.
 fn short(digest: &str) -> Markup {
     let length = digest.find(':').map_or(12, |colon| colon + 13);
     html! { code title=(digest) { (digest.get(..length).unwrap_or(digest)) } }
-}
-
-/// A command of leafbox's, which is typed as it is.
-fn leafbox(words: &str) -> Markup {
-    html! {
-        details.command {
-            summary { "As a " code { "leafbox" } " command" }
-            pre tabindex="0" aria-label="Command" { code { "leafbox " (words) } }
-        }
-    }
 }

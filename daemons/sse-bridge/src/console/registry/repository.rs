@@ -9,10 +9,15 @@ use serde::Deserialize;
 
 use super::{
     ask::{Tag, Tags, origin, silent, tags},
-    at, leafbox, path, short,
+    path, short,
 };
 use crate::console::{
-    failure::Failure, figures::bytes, jetstream::NatsError, link::escaped, streams::trail, visit::Visit,
+    command::leafbox,
+    failure::Failure,
+    figures::{at, bytes},
+    jetstream::NatsError,
+    link::{escaped, trail},
+    visit::Visit,
 };
 
 /// Which tags.
@@ -53,7 +58,7 @@ fn page(repository: &str, found: &Tags) -> Markup {
                 }
             }
         }
-        (leafbox(&format!("registry tags {repository}")))
+        (leafbox(&["registry", "tags", repository]))
     }
 }
 

@@ -8,11 +8,16 @@ use settings::builtin::REGISTRY_TAGS;
 
 use super::{
     ask::{Status, Tag, Tags, ask, origin, silent},
-    at, leafbox, path, short,
+    path, short,
 };
 use crate::{
     console::{
-        command::command, failure::Failure, figures::bytes, jetstream::NatsError, kv, streams::trail,
+        command::{command, leafbox},
+        failure::Failure,
+        figures::{at, bytes},
+        jetstream::NatsError,
+        kv,
+        link::trail,
         visit::Visit,
     },
     feed::LEAFBOX,
@@ -82,7 +87,7 @@ fn page(repository: &str, tag: &Tag, address: &str, changes: &[Change]) -> Marku
             }
         }
         p.quiet { "The last 64 at most." }
-        (leafbox(&format!("registry inspect {name}")))
+        (leafbox(&["registry", "inspect", &name]))
         (command(&["kv", "history", REGISTRY_TAGS, &tag.key]))
         h2 { "Delete it" }
         p { "The registry deletes a tag on the machine itself, where it tells first what of the image stays:" }

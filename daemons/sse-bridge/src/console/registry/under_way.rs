@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::{
     ask::{Announcement, Fetch, Status, Travel, Upload},
-    at, path, short,
+    path, short,
 };
-use crate::console::figures::bytes;
+use crate::console::figures::{at, bytes};
 
 /// Uploads under way; nothing where there are none.
 pub(super) fn uploads(uploads: &[Upload]) -> Markup {

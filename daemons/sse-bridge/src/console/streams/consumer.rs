@@ -4,12 +4,12 @@ use axum::{extract::Path, response::Response};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{Place, declared_badge, number, show::without_config, text, trail};
+use super::{Place, declared_badge, number, show::without_config, text};
 use crate::{
     Role,
     console::{
         command::command, failure::Failure, figures::moment, form::confirm, guard, jetstream::is_declared,
-        visit::Visit,
+        link::trail, visit::Visit,
     },
 };
 

@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::{Place, text, trail};
+use super::{Place, text};
 use crate::{
     audit::What,
     console::{
@@ -17,7 +17,7 @@ use crate::{
         form::Inputs,
         guard,
         jetstream::is_declared,
-        link,
+        link::{self, trail},
         told::Message,
         visit::{Admin, Visit},
     },

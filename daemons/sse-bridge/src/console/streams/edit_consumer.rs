@@ -8,7 +8,7 @@ use axum::{
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::{Place, text, trail};
+use super::{Place, text};
 use crate::{
     audit::What,
     console::{
@@ -18,6 +18,7 @@ use crate::{
         form::Inputs,
         guard,
         jetstream::is_declared,
+        link::trail,
         told::Message,
         visit::Admin,
     },

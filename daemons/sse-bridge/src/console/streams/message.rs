@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Place, trail};
+use super::Place;
 use crate::{
     Role,
     console::{
@@ -17,6 +17,7 @@ use crate::{
         failure::Failure,
         figures::{bytes, moment},
         form::confirm,
+        link::trail,
         payload::{ALONE, View, headers, payload},
         stored::Stored,
         visit::Visit,

@@ -13,14 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Place, follow, trail};
+use super::{Place, follow};
 use crate::{
     console::{
         command::command,
         failure::Failure,
         figures::{bytes, moment},
         guard,
-        link::escaped,
+        link::{escaped, trail},
         live::live,
         payload::{IN_LIST, headers, payload, summary},
         stored::Stored,

@@ -80,15 +80,6 @@ fn undeclared(config: &Value, what: impl FnOnce() -> String) -> Result<(), Failu
     if is_declared(config) { Err(Failure::Declared { what: what() }) } else { Ok(()) }
 }
 
-/// Where a page is, from the list on.
-pub(super) fn trail(steps: &[(&str, &str)]) -> Markup {
-    html! {
-        nav aria-label="Where this is" {
-            ul { @for (path, name) in steps { li { a href=(path) { (name) } } } }
-        }
-    }
-}
-
 /// Who declares it, where somebody does: fleet.toml, or leafbox for itself.
 pub(super) fn declared_badge(config: &Value) -> Markup {
     let name = ["name", "durable_name"].iter().find_map(|key| config[*key].as_str()).unwrap_or_default();

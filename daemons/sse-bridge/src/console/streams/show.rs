@@ -6,7 +6,7 @@ use axum::{extract::Path, http::HeaderMap, response::Response};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{Place, declared_badge, number, text, trail};
+use super::{Place, declared_badge, number, text};
 use crate::{
     Role,
     console::{
@@ -16,6 +16,7 @@ use crate::{
         figures::{bytes, moment, now},
         form::confirm,
         jetstream::{Listed, NatsError, is_declared},
+        link::trail,
         live::{again, live},
         visit::Visit,
     },
