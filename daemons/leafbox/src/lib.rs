@@ -59,6 +59,9 @@ pub fn run(cli: Cli) -> Result<u8> {
         }
         _ => {}
     }
+    if matches!(cli.command, Command::Dev(_) | Command::Run(_)) {
+        runtime::keep_freed_memory();
+    }
     // Before there are other threads, which would keep what this one gives up.
     match &cli.command {
         Command::Dev(dev) => confinement::of_node(global, !dev.any_port)?,

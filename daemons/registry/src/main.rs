@@ -23,6 +23,7 @@ const DAEMON: Daemon = Daemon {
 };
 
 fn main() -> ExitCode {
+    runtime::keep_freed_memory();
     DAEMON.run(prepare, serve)
 }
 

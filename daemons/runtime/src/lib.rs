@@ -4,6 +4,7 @@
 //! Absent on purpose: settings. A daemon reads its own and passes plain values.
 
 pub mod address;
+mod allocator;
 pub mod audit;
 pub mod backoff;
 pub mod clock;
@@ -31,6 +32,7 @@ pub mod visitor;
 pub mod whole_file;
 
 pub use address::{AddressError, from_loopback, reachable};
+pub use allocator::keep_freed_memory;
 pub use backoff::Backoff;
 pub use connect::{ConnectError, ConnectOptions, connect};
 pub use credentials::{CredentialError, Credentials};

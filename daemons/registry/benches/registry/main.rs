@@ -49,6 +49,9 @@ struct Arguments {
     /// Leave the images by skopeo out.
     #[arg(long)]
     no_skopeo: bool,
+    /// Measure reads of one blob instead, this many of each kind in turn.
+    #[arg(long)]
+    reads: Option<usize>,
     /// Measure memory instead: this many transfers of the blob at once, pushes and then pulls.
     #[arg(long)]
     memory: Option<usize>,
@@ -72,6 +75,8 @@ fn peer(text: &str) -> Result<(String, SocketAddr), String> {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(Part::Serve(serve)) = arguments.part {
+        // As the daemon's own program does.
+        runtime::keep_freed_memory();
         return server::serve(serve);
     }
     let folder = tempfile::tempdir()?;
@@ -92,6 +97,9 @@ fn main() -> Result<()> {
     }
     others.extend(arguments.peers.iter().map(|(name, address)| Registry::running(name, *address)));
 
+    if let Some(reads) = arguments.reads {
+        return measure_reads(&nats, [&cached, &first], &others, reads, arguments.size << 20);
+    }
     // Who comes first meets what the round before left the disk to do.
     let in_turn = |round: usize| {
         let all: Vec<&Registry> = [&cached].into_iter().chain(&others).collect();
@@ -168,6 +176,42 @@ fn main() -> Result<()> {
     for registry in [&cached].into_iter().chain(&others) {
         if let Some(used) = registry.pid().and_then(used) {
             table.add("most memory, MiB", registry, used.most_resident as f64 / 1048576.0);
+        }
+    }
+    table.print(&cached.name);
+    Ok(())
+}
+
+/// Reads of one blob, which is in nobody's memory but the kernel's.
+fn measure_reads(
+    nats: &server::Nats,
+    [cached, first]: [&Registry; 2],
+    others: &[Registry],
+    reads: usize,
+    length: usize,
+) -> Result<()> {
+    let blob = Blob::new(u64::from(std::process::id()), length);
+    for registry in [cached].into_iter().chain(others) {
+        measures::put(registry, &blob)?;
+    }
+    for _ in 0..2 {
+        measures::get(cached, &blob)?;
+    }
+    measures::until_cached(cached, &blob)?;
+    let mut table = Table::default();
+    let used = || -> f64 {
+        [nats.pid(), first.pid()].into_iter().flatten().filter_map(used).map(|used| used.cpu).sum()
+    };
+    for _ in 0..reads {
+        table.named("raw ordered consumer, MiB/s", "nats", nats.read_raw(&blob.digest)?);
+        let before = used();
+        table.named("first GET, MiB/s", &cached.name, measures::get(first, &blob)?);
+        table.named("first GET, CPU seconds with nats-server's", &cached.name, used() - before);
+        table.add("GET, MiB/s", cached, measures::get(cached, &blob)?);
+        for registry in others {
+            let rate = measures::get(registry, &blob)?;
+            table.add("first GET, MiB/s", registry, rate);
+            table.add("GET, MiB/s", registry, rate);
         }
     }
     table.print(&cached.name);

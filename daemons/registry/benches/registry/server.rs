@@ -29,6 +29,10 @@ jetstream {
 }
 "#;
 
+/// Chunks that the raw consumer asks for at once: of the client's own 200, nats-server has more on their
+/// way than the 64 MiB at which it takes a connection for a slow consumer.
+const BATCH: i64 = 32;
+
 /// What the registry's own process is told.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -71,6 +75,11 @@ impl Nats {
         &self.url
     }
 
+    /// nats-server's process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(NatsServer::pid)
+    }
+
     /// MiB/s of a blob's chunks read by ordered consumers, one after the other, with nothing done to them.
     pub(crate) fn read_raw(&self, digest: &str) -> Result<f64> {
         let digest: Digest = digest.parse()?;
@@ -86,8 +95,8 @@ impl Nats {
                 let mut left: u64 = runs.map(|run| run.count * run.size).sum();
                 let stream = context.get_stream(lane.stream()).await?;
                 let filter_subject = lane.subject(record.upload);
-                let consumer =
-                    stream.create_consumer(OrderedConfig { filter_subject, ..Default::default() }).await?;
+                let config = OrderedConfig { filter_subject, max_batch: BATCH, ..Default::default() };
+                let consumer = stream.create_consumer(config).await?;
                 let mut messages = consumer.messages().await?;
                 while left > 0 {
                     left -= messages.next().await.context("more chunks")??.payload.len() as u64;

@@ -88,13 +88,15 @@ impl Cached {
     /// ends: the chunks have the rest.
     pub fn read(&self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static {
         let range = range.start..range.end.min(self.size);
-        futures::stream::try_unfold((self.clone(), range), |(cached, mut range)| async move {
+        // With all of its memory free, the pool would give its buffers up between two pieces.
+        let user = self.memory.try_acquire(1);
+        futures::stream::try_unfold((self.clone(), range, user), |(cached, mut range, user)| async move {
             if range.is_empty() {
                 return Ok(None);
             }
             let bytes = cached.next(range.clone()).await?;
             range.start += bytes.len() as u64;
-            Ok(Some((bytes, (cached, range))))
+            Ok(Some((bytes, (cached, range, user))))
         })
         .boxed()
     }

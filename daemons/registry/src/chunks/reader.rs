@@ -51,7 +51,7 @@ pub(super) fn read(
 
 struct Reader {
     store: ChunkStore,
-    /// One connection for all: chunks that are read out of order cost nats-server a second look at their
+    /// One connection for all direct gets: chunks that are read out of order cost nats-server a second look at their
     /// block, which it decrypts as a whole.
     line: Line,
     runs: Runs,
@@ -94,10 +94,16 @@ impl AsRef<[u8]> for Held {
 impl Reader {
     async fn run(mut self) {
         if self.is_long() && self.store.flows().may_open(&self.line) {
-            let (flows, line) = (self.store.flows().clone(), self.line.clone());
-            let firsts = self.firsts().into_iter().map(|first| Flow::open(&flows, &line, self.upload, first));
+            let (store, flows, upload) = (self.store.clone(), self.store.flows().clone(), self.upload);
+            // Each on another connection: both ends of one have a single task that moves bytes.
+            let others = std::iter::repeat_with(|| store.read_line().clone());
+            let lines = std::iter::once(self.line.clone()).chain(others);
+            let opened = self.firsts().into_iter().zip(lines).map(|(first, line)| {
+                let flows = &flows;
+                async move { Flow::open(flows, &line, upload, first).await }
+            });
             // One for each lane, or none: half a read by flows is no quicker.
-            self.flows = join_all(firsts).await.into_iter().collect::<Option<_>>().unwrap_or_default();
+            self.flows = join_all(opened).await.into_iter().collect::<Option<_>>().unwrap_or_default();
         }
         while !self.range.is_empty() {
             self.ask_ahead().await;

@@ -54,6 +54,24 @@ async fn it_serves_confined_tells_systemd_and_exits_with_0() {
     assert!(!log.contains("ERROR") && !log.contains("Permission denied"), "{log}");
 }
 
+/// The process that systemd started is the one that runs, with the allocator's settings.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[tokio::test]
+async fn the_allocator_keeps_memory_in_the_process_that_was_started() {
+    let server = Node::start().await;
+    let unit = unit(&server);
+    let daemon = unit.start(PROGRAM);
+    daemon.listening().await;
+    let environment = fs::read(format!("/proc/{}/environ", daemon.pid())).unwrap();
+    let environment = String::from_utf8_lossy(&environment);
+    let settings = environment.split('\0').filter(|variable| variable.starts_with("GLIBC_TUNABLES="));
+    assert_eq!(settings.filter(|settings| settings.contains("trim_threshold")).count(), 1, "{environment}");
+    let name = fs::read_to_string(format!("/proc/{}/comm", daemon.pid())).unwrap();
+    assert_eq!(name.trim(), "leafbox-registr", "ps and the journal show it by its name");
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.ended().await.0, Some(0));
+}
+
 #[tokio::test]
 async fn a_bad_file_exits_with_2_and_a_bad_credential_with_1_and_both_say_what_to_do() {
     let server = Node::start().await;
