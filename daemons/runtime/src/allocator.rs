@@ -2,7 +2,7 @@
 //!
 //! A blob is read from nats-server in blocks that grow to 1 MiB and are given up a moment later. By
 //! itself glibc gives such memory back to the system at once, and the system clears it page by page for
-//! the next block: a fifth of the processor time of a read. Its settings can be had without `unsafe` in
+//! the next block: a quarter of the processor time of a read. Its settings can be had without `unsafe` in
 //! one way alone: glibc takes them from the environment of a process that begins.
 
 /// Has freed memory kept for the next block, 16 MiB of it at most, by beginning this process once more:
