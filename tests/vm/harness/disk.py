@@ -65,10 +65,15 @@ class Recorded(Raw):
         return {"driver": "blklogwrites", "node-name": self.name, "file": super().blockdev() | {"node-name": "data"},
                 "log": {"driver": "file", "filename": str(self.log)}}
 
-    def after_power_cut(self, path, seed):
-        """Writes the disk that the cut left; returns it and what was flushed and lost, in writes."""
+    def written(self):
+        """How far the log is, in bytes: what the guest flushed until now is before it."""
+        return self.log.stat().st_size
+
+    def after_power_cut(self, path, seed, at=None):
+        """Writes the disk that the cut left, or an earlier one would have, when the log was so far;
+        returns it and what was flushed and lost, in writes."""
         copy(self.image, path)
-        writes, flushed = read_log(self.log)
+        writes, flushed = read_log(self.log, at)
         chance = random.Random(seed)
         lost = 0
         with open(self.log, "rb") as log, open(path, "r+b") as disk:
@@ -81,9 +86,10 @@ class Recorded(Raw):
         return Raw(self.name, path), {"flushed": flushed, "after": len(writes) - flushed, "lost": lost}
 
 
-def read_log(path):
+def read_log(path, end=None):
     """The writes in a log (the format of Linux's dm-log-writes: a header a sector long, then the
-    data), each as sector, count and offset in the log; and how many came before the last flush."""
+    data), each as sector, count and offset in the log; and how many came before the last flush.
+    Of what begins before `end`, if it is given."""
     flush, fua, discard = 1, 2, 4
     writes, flushed = [], 0
     size = path.stat().st_size
@@ -99,6 +105,8 @@ def read_log(path):
                 break
             offset += SECTOR
             found += 1
+            if end is not None and offset > end:
+                return writes, flushed
             if flags & flush:
                 flushed = len(writes)
             if flags & discard or count == 0:

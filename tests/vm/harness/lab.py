@@ -26,6 +26,7 @@ class Lab:
         self.cables = []
         self.made = 0
         self.update = False
+        self.cuts = 2
 
     def boot(self, *arguments, **options):
         """Starts a machine and waits until its shell answers."""
