@@ -59,8 +59,8 @@ def survived(lab, check, left, cut, name):
     """Boots what a cut left, and looks for all that was acknowledged."""
     root, writes = left
     check.figure(f"power loss, {name}: acknowledged", f"{len(cut.kept)} messages, {len(cut.images)} images")
-    check.figure(f"power loss, {name}: writes to the disk", f"{writes['flushed']} flushed, {writes['after']} after the last "
-                                                f"flush, {writes['lost']} of them lost")
+    check.figure(f"power loss, {name}: writes to the disk",
+                 f"{writes['flushed']} flushed, {writes['after']} after the last flush, {writes['lost']} of them lost")
     leaf = lab.boot("leaf", root=root)
     node.ready(leaf)
     found = node.stored(leaf, "ORDERS", "orders.power", AUDITOR)
@@ -97,8 +97,8 @@ def until_the_cut(lab):
         # In this order: what was flushed for these is in the log by then.
         now = Cut(None, acknowledged(leaf), acknowledged(leaf, "images"))
         now.at = root.written()
-        last = moments[-1] if moments else None
-        if last is None or (last.kept, last.images) != (now.kept, now.images):
+        before = moments[-1] if moments else None
+        if before is None or (before.kept, before.images) != (now.kept, now.images):
             moments.append(now)
         return now
 

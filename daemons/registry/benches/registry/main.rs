@@ -199,14 +199,14 @@ fn measure_reads(
     }
     measures::until_cached(cached, &blob)?;
     let mut table = Table::default();
-    let used = || -> f64 {
+    let cpu = || -> f64 {
         [nats.pid(), first.pid()].into_iter().flatten().filter_map(used).map(|used| used.cpu).sum()
     };
     for _ in 0..reads {
         table.named("raw ordered consumer, MiB/s", "nats", nats.read_raw(&blob.digest)?);
-        let before = used();
+        let before = cpu();
         table.named("first GET, MiB/s", &cached.name, measures::get(first, &blob)?);
-        table.named("first GET, CPU seconds with nats-server's", &cached.name, used() - before);
+        table.named("first GET, CPU seconds with nats-server's", &cached.name, cpu() - before);
         table.add("GET, MiB/s", cached, measures::get(cached, &blob)?);
         for registry in others {
             let rate = measures::get(registry, &blob)?;

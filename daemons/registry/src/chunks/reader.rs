@@ -51,8 +51,8 @@ pub(super) fn read(
 
 struct Reader {
     store: ChunkStore,
-    /// One connection for all direct gets: chunks that are read out of order cost nats-server a second look at their
-    /// block, which it decrypts as a whole.
+    /// One connection for all direct gets: chunks that are read out of order cost nats-server a second look
+    /// at their block, which it decrypts as a whole.
     line: Line,
     runs: Runs,
     upload: UploadId,
