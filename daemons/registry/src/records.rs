@@ -69,6 +69,14 @@ pub struct BlobRecord {
     pub dying: bool,
 }
 
+impl BlobRecord {
+    /// Whether it has forgotten its chunks, which are purged, about to be, or lost. A blob without bytes
+    /// has none to lose.
+    pub fn is_forsaken(&self) -> bool {
+        self.dying && self.size > 0 && self.runs.as_slice().is_empty()
+    }
+}
+
 /// A repository has a blob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinkRecord {

@@ -68,8 +68,8 @@ impl Caller {
     }
 
     /// Whether it could pull from the repository, with whatever scope: for lists, and for the source
-    /// of a mount. A client that mounts without `from` cannot know which scope to ask for, and a mount
-    /// that is not allowed becomes an upload, never an error.
+    /// of a mount that names none, whose client cannot know which scope to ask for. A mount that is not
+    /// allowed becomes an upload, never an error.
     pub fn sees(&self, repository: &Repository) -> bool {
         self.rights.on(repository).pull
     }

@@ -80,6 +80,15 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// The same, asking for the right to pull from another repository too, as a mount needs it.
+    #[must_use]
+    pub fn and_pull(mut self, source: &Repository) -> Self {
+        if let Self::LoginNeeded { scopes } | Self::ScopeTooSmall { scopes } = &mut self {
+            scopes.add_pull(source);
+        }
+        self
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {

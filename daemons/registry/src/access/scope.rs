@@ -35,6 +35,11 @@ impl Scopes {
         Self { repositories: BTreeMap::from([(repository.clone(), actions)]), catalog: false }
     }
 
+    /// Adds what a pull needs.
+    pub fn add_pull(&mut self, repository: &Repository) {
+        self.repositories.entry(repository.clone()).or_default().pull = true;
+    }
+
     /// What the list of repositories needs.
     pub fn catalog() -> Self {
         Self { catalog: true, ..Self::default() }

@@ -137,6 +137,17 @@ impl ChunkStore {
         Ok(uploads)
     }
 
+    /// How many chunks of an upload there are.
+    pub async fn count(&self, upload: UploadId) -> Result<u64, ChunkError> {
+        let mut count = 0;
+        for lane in Lane::ALL {
+            let filter = json!({ "subjects_filter": lane.subject(upload) });
+            let info = self.info(lane, payload(&filter)).await?;
+            count += info.state.subjects.values().sum::<u64>();
+        }
+        Ok(count)
+    }
+
     /// How much the streams hold.
     pub async fn state(&self) -> Result<StreamState, ChunkError> {
         let mut all = StreamState::default();

@@ -76,12 +76,18 @@ pub(super) async fn while_held<T>(
     loop {
         tokio::select! {
             done = &mut work => return done,
-            () = tokio::time::sleep(RENEWAL) => held.write(storage, now() + TERM, held.lease.finished).await,
+            () = tokio::time::sleep(RENEWAL) => drop(held.renew(storage).await),
         }
     }
 }
 
 impl Held {
+    /// Says that the work goes on, and gives the revision that says so; `None` when another collector has
+    /// taken over, or it could not be written.
+    pub(super) async fn renew(&self, storage: &Storage) -> Option<u64> {
+        self.write(storage, now() + TERM, self.lease.finished).await
+    }
+
     /// Ends the lease, so that nobody waits for it.
     pub(super) async fn give_back(self, storage: &Storage, finished: bool) {
         let finished = if finished { Some(now()) } else { self.lease.finished };
@@ -89,14 +95,17 @@ impl Held {
     }
 
     /// A lease that was lost is no reason to stop: two collectors do no harm.
-    async fn write(&self, storage: &Storage, until: Seconds, finished: Option<Seconds>) {
+    async fn write(&self, storage: &Storage, until: Seconds, finished: Option<Seconds>) -> Option<u64> {
         let mut revision = self.revision.lock().await;
-        let Some(before) = *revision else { return };
         let lease = Lease { until, finished, ..self.lease.clone() };
-        match storage.ledger().update(&Key::Collector, before, &lease).await {
+        match storage.ledger().update(&Key::Collector, (*revision)?, &lease).await {
             Ok(written) => *revision = Some(written),
             Err(CasError::Conflict) => *revision = None,
-            Err(CasError::Failed(error)) => tracing::debug!("the collector's lease was not renewed: {error}"),
+            Err(CasError::Failed(error)) => {
+                tracing::debug!("the collector's lease was not renewed: {error}");
+                return None;
+            }
         }
+        *revision
     }
 }

@@ -165,7 +165,7 @@ impl Collector {
             return Ok(Outcome::Busy(lease::current(&self.storage).await?.unwrap_or_default()));
         };
         let worked = {
-            let work = pass::pass(&self.storage, &self.policy, now(), step);
+            let work = pass::pass(&self.storage, &held, &self.policy, now(), step);
             tokio::pin!(work);
             lease::while_held(&self.storage, &held, work).await
         };

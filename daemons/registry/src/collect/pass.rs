@@ -4,13 +4,14 @@
 //! does it judge again and delete, by the revision that it judged. See [`crate::records`] for what
 //! writers do to match.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Policy, Step,
     foresee::{Contents, foresee},
+    lease::Held,
     report::Report,
     retention,
     verdict::{Verdict, is_over},
@@ -34,6 +35,7 @@ const BY: &str = "retention";
 /// A pass under way.
 pub(super) struct Pass<'a> {
     storage: &'a Storage,
+    lease: &'a Held,
     policy: &'a Policy,
     now: Seconds,
     step: &'a (dyn Fn(Step) + Send + Sync),
@@ -43,12 +45,13 @@ pub(super) struct Pass<'a> {
 /// Does all that there is to do.
 pub(super) async fn pass(
     storage: &Storage,
+    lease: &Held,
     policy: &Policy,
     now: Seconds,
     step: &(dyn Fn(Step) + Send + Sync),
 ) -> Result<Report, StorageError> {
     let report = Report { at: now, ..Report::default() };
-    let mut pass = Pass { storage, policy, now, step, report };
+    let mut pass = Pass { storage, lease, policy, now, step, report };
     pass.index().caught_up().await?;
     pass.tags().await?;
     pass.report.unreadable = pass.index().unreadable() as u64;
@@ -257,7 +260,7 @@ impl Pass<'_> {
         if self.is_relied_on(digest, &blob) {
             // Of a blob that is forsaken this is a push that will see the mark, or one that died of it:
             // its link has nothing to rely on, and goes in its time.
-            if !is_forsaken(&blob) {
+            if !blob.is_forsaken() {
                 let kept = BlobRecord { dying: false, ..(*blob.record).clone() };
                 won(ledger.update(&key, blob.revision, &kept).await)?;
             }
@@ -268,6 +271,7 @@ impl Pass<'_> {
         let forsaken = BlobRecord { runs: Runs::default(), ..(*blob.record).clone() };
         let forgotten = won(ledger.update(&key, blob.revision, &forsaken).await)?;
         let Some(revision) = forgotten else { return Ok(None) };
+        self.storage.cache().remove(digest);
         self.storage.chunks().purge(blob.upload).await?;
         Ok(won(ledger.delete(&key, revision).await)?.map(|()| blob.size))
     }
@@ -297,12 +301,26 @@ impl Pass<'_> {
 
     async fn stray(&mut self) -> Result<(), StorageError> {
         (self.step)(Step::Stray);
-        for id in stray(self.storage, self.policy, self.now).await? {
+        let stray = stray(self.storage, self.policy, self.now).await?;
+        if stray.is_empty() || !self.knows_all().await? {
+            return Ok(());
+        }
+        let unknown = stray.into_iter().filter(|id| is_unknown(self.storage.index(), id));
+        for id in unknown.collect::<Vec<_>>() {
             let chunks = self.storage.chunks().purge(id).await?;
             tracing::info!(upload.id = %id, chunks, "purged {chunks} chunks of upload {id}, which nothing knows");
             self.report.stray += 1;
         }
         Ok(())
+    }
+
+    /// Whether the index certainly has all that was written before now. After a replica that lagged was
+    /// listed anew it may say so too early, and only a write that it then delivers tells; nothing else
+    /// here is deleted without one.
+    async fn knows_all(&self) -> Result<bool, StorageError> {
+        let Some(revision) = self.lease.renew(self.storage).await else { return Ok(false) };
+        self.storage.ledger().settled(Bucket::Records, revision).await?;
+        Ok(true)
     }
 
     /// What still waits.
@@ -314,10 +332,9 @@ impl Pass<'_> {
     }
 }
 
-/// Whether the record of a dying blob has forgotten its chunks, which are purged or about to be. A blob
-/// without bytes has none to lose.
-fn is_forsaken(blob: &BlobRecord) -> bool {
-    blob.size > 0 && blob.runs.as_slice().is_empty()
+/// Whether no record tells of an upload.
+fn is_unknown(index: &Index, id: &UploadId) -> bool {
+    index.upload(id).is_none() && index.blob_of_upload(id).is_none()
 }
 
 /// Uploads of which there are chunks and nothing else, for long enough.
@@ -326,8 +343,7 @@ async fn stray(storage: &Storage, policy: &Policy, now: Seconds) -> Result<Vec<U
     let listed = storage.chunks().subjects().await?;
     storage.index().caught_up_with(Bucket::Records).await?;
     let index = storage.index();
-    let known: HashSet<UploadId> = index.uploads().into_iter().map(|(id, _)| id).collect();
-    let unknown = listed.into_keys().filter(|id| !known.contains(id) && index.blob_of_upload(id).is_none());
+    let unknown = listed.into_keys().filter(|id| is_unknown(index, id));
     let mut stray = Vec::new();
     for id in unknown {
         // The time is nats-server's: a clock that differs makes it later, not sooner.

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::{
     Asked, Failure, Parts,
     answer::{Answer, is_known, manifest_location},
-    body::Arriving,
+    body::{Arriving, leaving},
     failure::{reference_to_read, reference_to_write},
 };
 use crate::{
@@ -59,6 +59,11 @@ pub(crate) async fn read(
         .with(header::CONTENT_LENGTH, manifest.size.to_string());
     if asked.method == Method::HEAD {
         return Ok(answer.done());
+    }
+    if manifest.size > LARGE {
+        // A slow client would hold it in memory for as long as it reads.
+        let bytes = parts.storage.read(&manifest.digest, 0..manifest.size).await?;
+        return Ok(answer.body(leaving(bytes, metrics.clone())));
     }
     let bytes = parts.storage.manifest_bytes(&manifest.digest).await?;
     metrics.sent(bytes.len());

@@ -35,7 +35,10 @@ pub(crate) async fn begin(
     repository: &Repository,
     body: &mut Arriving,
 ) -> Result<Response, Failure> {
-    asked.caller.may(repository, Action::Push)?;
+    asked.caller.may(repository, Action::Push).map_err(|refused| match mount_source(asked) {
+        Ok(Some(source)) => refused.and_pull(&source),
+        _ => refused,
+    })?;
     if let Some(digest) = asked.query.get("mount") {
         let digest: Digest = digest.parse()?;
         if mount(parts, asked, repository, &digest).await? {
@@ -81,13 +84,14 @@ async fn mount(
     repository: &Repository,
     digest: &Digest,
 ) -> Result<bool, Failure> {
-    let from = asked.query.get("from").filter(|from| !from.is_empty());
-    let from: Option<Repository> = from.map(str::parse).transpose().map_err(Failure::MountSource)?;
-    let sources = match from {
-        Some(from) => vec![from],
-        None => parts.storage.index().repositories_with(digest),
+    let sources = match mount_source(asked)? {
+        Some(from) => Vec::from_iter(asked.caller.may(&from, Action::Pull).is_ok().then_some(from)),
+        None => {
+            let sources = parts.storage.index().repositories_with(digest).into_iter();
+            sources.filter(|source| asked.caller.sees(source)).collect()
+        }
     };
-    for source in sources.iter().filter(|source| asked.caller.sees(source)) {
+    for source in &sources {
         if parts.storage.mount(repository, digest, Some(source)).await? {
             parts.audit.record(Event {
                 about: About {
@@ -102,6 +106,12 @@ async fn mount(
         }
     }
     Ok(false)
+}
+
+/// The repository that a mount names.
+fn mount_source(asked: &Asked) -> Result<Option<Repository>, Failure> {
+    let from = asked.query.get("from").filter(|from| !from.is_empty());
+    from.map(str::parse).transpose().map_err(Failure::MountSource)
 }
 
 /// An upload, and the request that is about it.
@@ -129,7 +139,7 @@ impl<'a> Upload<'a> {
     /// PATCH: adds bytes.
     pub(crate) async fn append(&self, body: &mut Arriving) -> Result<Response, Failure> {
         let start = expected_start(&self.asked.headers, body)?;
-        self.reserve().await?;
+        self.reserve(start).await?;
         let appended = self.parts.storage.append(self.repository, self.id, start, body).await;
         let offset = appended.map_err(|error| self.located(error))?;
         Ok(self.so_far(StatusCode::ACCEPTED, offset).done())
@@ -143,7 +153,7 @@ impl<'a> Upload<'a> {
         let has_body = content_length(headers) != Some(0)
             && (headers.contains_key(header::CONTENT_LENGTH)
                 || headers.contains_key(header::TRANSFER_ENCODING));
-        self.reserve().await?;
+        self.reserve(start).await?;
         self.end(start, has_body.then_some(body), &digest).await?;
         Ok(created(self.repository, &digest))
     }
@@ -175,11 +185,10 @@ impl<'a> Upload<'a> {
     }
 
     /// Refuses what a quota has no room for before its first byte comes, where its length is told.
-    async fn reserve(&self) -> Result<(), Failure> {
-        match content_length(&self.asked.headers) {
-            Some(length @ 1..) => Ok(self.parts.storage.reserve(self.repository, self.id, length).await?),
-            _ => Ok(()),
-        }
+    async fn reserve(&self, start: Option<u64>) -> Result<(), Failure> {
+        let Some(length @ 1..) = content_length(&self.asked.headers) else { return Ok(()) };
+        let reserved = self.parts.storage.reserve(self.repository, self.id, start, length).await;
+        reserved.map_err(|error| self.located(error))
     }
 
     /// A failure, with where the upload goes on when the bytes are those of another place.

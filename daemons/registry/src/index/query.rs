@@ -8,7 +8,7 @@ use std::{
 
 use super::{Index, Tagged, Versioned};
 use crate::{
-    Digest, Repository, Tag, UploadId,
+    Digest, Key, Repository, Tag, UploadId,
     records::{AnnounceRecord, BlobRecord, LinkRecord, ManifestRecord, TokenRecord, UploadRecord},
 };
 
@@ -30,6 +30,11 @@ pub struct Counts {
 }
 
 impl Index {
+    /// The revision of a record that is there; the lease of the collector is not in the index.
+    pub(crate) fn live_revision(&self, key: &Key) -> Option<u64> {
+        self.state().live_revision(key)
+    }
+
     /// A blob, whichever repositories have it.
     pub fn blob(&self, digest: &Digest) -> Option<Versioned<BlobRecord>> {
         self.state().blobs.get(digest).cloned()
@@ -226,8 +231,8 @@ impl Index {
         let uploads = state.uploads.values().filter(|upload| belongs(&upload.repository));
         let is_stored = |digest: &Digest| distinct.contains_key(digest);
         let open = uploads.filter(|upload| !upload.claimed.as_ref().is_some_and(is_stored));
-        let reserved = open.map(|upload| upload.reserved).sum();
-        (distinct.values().sum(), reserved)
+        let reserved = open.fold(0_u64, |all, upload| all.saturating_add(upload.reserved));
+        (distinct.values().fold(0, |all: u64, size| all.saturating_add(*size)), reserved)
     }
 }
 

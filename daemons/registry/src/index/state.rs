@@ -189,8 +189,13 @@ impl State {
     }
 
     fn known_revision(&self, key: &Key) -> u64 {
+        self.live_revision(key).max(self.gone.get(key).copied()).unwrap_or(0)
+    }
+
+    /// The revision of a record that is there.
+    pub(super) fn live_revision(&self, key: &Key) -> Option<u64> {
         let contents = |repository| self.repositories.get(repository);
-        let known = match key {
+        match key {
             Key::Blob(digest) => self.blobs.get(digest).map(|entry| entry.revision),
             Key::Link(owner, digest) => {
                 contents(owner).and_then(|all| all.links.get(digest)).map(|entry| entry.revision)
@@ -208,8 +213,7 @@ impl State {
             Key::Tag(owner, tag) => {
                 contents(owner).and_then(|all| all.tags.get(tag)).map(|entry| entry.revision)
             }
-        };
-        known.max(self.gone.get(key).copied()).unwrap_or(0)
+        }
     }
 
     fn change(&mut self, key: Key, revision: u64, value: Option<&[u8]>) {

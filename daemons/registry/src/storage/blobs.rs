@@ -1,8 +1,10 @@
 //! Which blobs a repository has: links, made by pushes and mounts.
 
+use serde::de::DeserializeOwned;
+
 use super::{Storage, StorageError, Unavailable, uploads::ATTEMPTS, won};
 use crate::{
-    Digest, Key, Repository,
+    Digest, Index, Key, Repository,
     index::Versioned,
     records::{BlobRecord, LinkRecord, ManifestRecord, now},
 };
@@ -10,7 +12,7 @@ use crate::{
 impl Storage {
     /// Bytes of a blob, when the repository has it.
     pub async fn blob(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>, StorageError> {
-        Ok(self.known_link(repository, digest).await?.map(|link| link.size))
+        Ok(self.reliable_link(repository, digest).await?.map(|link| link.size))
     }
 
     /// The same for a client that is about to push: what it does not push again is kept for the grace
@@ -20,7 +22,7 @@ impl Storage {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<u64>, StorageError> {
-        let Some(link) = self.known_link(repository, digest).await? else { return Ok(None) };
+        let Some(link) = self.reliable_link(repository, digest).await? else { return Ok(None) };
         if link.idle.is_none() && self.is_fresh(link.touched) {
             return Ok(Some(link.size));
         }
@@ -95,7 +97,7 @@ impl Storage {
                 self.settled(revision).await?;
                 return Ok(Linked::Written(revision));
             }
-            self.ledger().fetch::<LinkRecord>(&key).await?;
+            self.ledger().look_again::<LinkRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }
@@ -112,17 +114,23 @@ impl Storage {
         Ok(())
     }
 
-    /// A link as the index has it, or JetStream when the index has none: another daemon may have
-    /// written it a moment ago.
+    /// A link, unless its blob is lost.
+    async fn reliable_link(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Versioned<LinkRecord>>, StorageError> {
+        if self.is_forsaken(digest) { Ok(None) } else { self.known_link(repository, digest).await }
+    }
+
+    /// A link as [`known`](Self::known) tells.
     pub(super) async fn known_link(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Versioned<LinkRecord>>, StorageError> {
-        match self.index().link(repository, digest) {
-            Some(link) => Ok(Some(link)),
-            None => self.ledger().fetch(&Key::Link(repository.clone(), digest.clone())).await,
-        }
+        let key = || Key::Link(repository.clone(), digest.clone());
+        self.known(key, |index| index.link(repository, digest)).await
     }
 
     /// A blob, in the same way.
@@ -130,10 +138,7 @@ impl Storage {
         &self,
         digest: &Digest,
     ) -> Result<Option<Versioned<BlobRecord>>, StorageError> {
-        match self.index().blob(digest) {
-            Some(blob) => Ok(Some(blob)),
-            None => self.ledger().fetch(&Key::Blob(digest.clone())).await,
-        }
+        self.known(|| Key::Blob(digest.clone()), |index| index.blob(digest)).await
     }
 
     /// A manifest, in the same way.
@@ -142,10 +147,22 @@ impl Storage {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Versioned<ManifestRecord>>, StorageError> {
-        match self.index().manifest(repository, digest) {
-            Some(manifest) => Ok(Some(manifest)),
-            None => self.ledger().fetch(&Key::Manifest(repository.clone(), digest.clone())).await,
+        let key = || Key::Manifest(repository.clone(), digest.clone());
+        self.known(key, |index| index.manifest(repository, digest)).await
+    }
+
+    /// A record as the index has it. When it has none, another daemon may have written it a moment ago,
+    /// which the index then waits for.
+    async fn known<T: DeserializeOwned>(
+        &self,
+        key: impl Fn() -> Key,
+        find: impl Fn(&Index) -> Option<Versioned<T>>,
+    ) -> Result<Option<Versioned<T>>, StorageError> {
+        if let Some(found) = find(self.index()) {
+            return Ok(Some(found));
         }
+        self.ledger().look_again::<T>(&key()).await?;
+        Ok(find(self.index()))
     }
 }
 

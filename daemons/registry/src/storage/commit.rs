@@ -119,7 +119,7 @@ impl Storage {
                 return Ok(is_own);
             }
             // The index knows what is there instead, or is about to.
-            self.ledger().fetch::<BlobRecord>(&key).await?;
+            self.ledger().look_again::<BlobRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }

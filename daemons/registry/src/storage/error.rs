@@ -98,7 +98,7 @@ pub enum StorageError {
     #[error(transparent)]
     Body(#[from] BodyError),
     /// What is stored is not what was stored once.
-    #[error("the stored bytes of {digest} are damaged or gone: delete it and push it again")]
+    #[error("the stored bytes of {digest} are damaged or gone: push it again")]
     Damaged {
         /// The blob.
         digest: Digest,

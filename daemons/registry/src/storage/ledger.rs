@@ -42,6 +42,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Seconds that the marker of a deleted record is kept. Who was away for longer lists all records.
 const MARKER: &str = "3600";
 
+/// nats-server has not yet stored another write of the same subject on all replicas: "wrong last
+/// sequence", without the sequence.
+const IN_FLIGHT: ErrorCode = ErrorCode(10164);
+/// How long a read is repeated while a replica answers that has less than the index.
+const LAG: Duration = Duration::from_secs(2);
+
 /// A write by compare-and-set did not happen.
 #[derive(Debug)]
 pub enum CasError {
@@ -127,6 +133,7 @@ impl Ledger {
     /// Deletes a record at whatever revision it has; false when there is none.
     pub(super) async fn remove<T: DeserializeOwned>(&self, key: &Key) -> Result<bool, StorageError> {
         for _ in 0..ATTEMPTS {
+            self.caught_up(key.bucket()).await?;
             let Some(there) = self.fetch::<T>(key).await? else { return Ok(false) };
             if won(self.delete(key, there.revision).await)?.is_some() {
                 return Ok(true);
@@ -162,6 +169,31 @@ impl Ledger {
         Ok(self.stored(key).await?.and_then(|stored| stored.value))
     }
 
+    /// Waits until the index has all that was in a bucket at the time of the call, by its leader: what
+    /// another daemon wrote, too, which a replica that answers a read may not have yet.
+    pub(super) async fn caught_up(&self, bucket: Bucket) -> Result<(), StorageError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            let Err(error) = self.index.caught_up_with(bucket).await else { return Ok(()) };
+            let wait = backoff.wait();
+            if Instant::now() + wait > deadline {
+                return Err(error.into());
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// After a conflict: has the index know what is there instead.
+    pub(super) async fn look_again<T: DeserializeOwned>(&self, key: &Key) -> Result<(), StorageError> {
+        self.caught_up(key.bucket()).await?;
+        if self.index.unreadable() > 0 {
+            // It may be one that this version cannot read, which is to be told.
+            self.fetch::<T>(key).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the index has a revision, and so all before it: see "Writers beside the collector"
     /// in [`crate::records`].
     pub async fn settled(&self, bucket: Bucket, revision: u64) -> Result<(), StorageError> {
@@ -191,6 +223,9 @@ impl Ledger {
             };
             match (error.kind(), code(&error)) {
                 (PublishErrorKind::WrongLastSequence, _) => {
+                    if may_be_stored {
+                        self.caught_up(key.bucket()).await?;
+                    }
                     let stored = self.stored(key).await?;
                     let own = stored.filter(|stored| {
                         let is_deletion = is_marker(Some(&headers));
@@ -218,7 +253,7 @@ impl Ledger {
                 }
                 (PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe, _) => may_be_stored = true,
                 (PublishErrorKind::StreamNotFound, _) => {}
-                // JetStream is starting, or has no leader.
+                // JetStream is starting, has no leader, or replicates another write of the key.
                 (_, Some(code)) if is_passing(code) => {}
                 _ => return Err(failed(key, error)),
             }
@@ -230,12 +265,17 @@ impl Ledger {
         }
     }
 
+    /// Whether a replica that has `revision` of a key, 0 for nothing, has less than the index.
+    fn lags(&self, key: &Key, revision: u64) -> bool {
+        self.index.live_revision(key).is_some_and(|known| known > revision)
+    }
+
     async fn publish(&self, key: &Key, message: PublishMessage) -> Result<u64, PublishError> {
         Ok(self.context.send_publish(key.subject(), message).await?.await?.sequence)
     }
 
     async fn stored(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
-        let deadline = Instant::now() + PATIENCE;
+        let asked = Instant::now();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         let unavailable = |source| Unavailable::Read { key: key.to_string(), source };
         let stream = self
@@ -245,16 +285,25 @@ impl Ledger {
             .expect("the name of a bucket is one of a stream");
         loop {
             let error = match stream.direct_get_last_for_subject(key.subject()).await {
+                Ok(message) if self.lags(key, message.sequence) && asked.elapsed() < LAG => {
+                    tokio::time::sleep(backoff.wait()).await;
+                    continue;
+                }
                 Ok(message) => {
                     let value = (!is_marker(Some(&message.headers))).then(|| message.payload.clone());
                     self.index.own(key.clone(), message.sequence, value.as_deref());
                     return Ok(Some(Stored { revision: message.sequence, value, payload: message.payload }));
                 }
-                Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
+                    if !self.lags(key, 0) || asked.elapsed() > LAG {
+                        return Ok(None);
+                    }
+                    error
+                }
                 Err(error) => error,
             };
             let wait = backoff.wait();
-            if Instant::now() + wait > deadline {
+            if asked.elapsed() + wait > PATIENCE {
                 return Err(unavailable(error).into());
             }
             tokio::time::sleep(wait).await;
@@ -282,7 +331,7 @@ fn is_full(code: ErrorCode) -> bool {
 }
 
 fn is_passing(code: ErrorCode) -> bool {
-    [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::JETSTREAM_NOT_ENABLED].contains(&code)
+    [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::JETSTREAM_NOT_ENABLED, IN_FLIGHT].contains(&code)
 }
 
 fn describe_full(error: &PublishError) -> String {

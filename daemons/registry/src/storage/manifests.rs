@@ -77,6 +77,9 @@ impl Storage {
             },
         };
         let Some(manifest) = self.known_manifest(repository, &digest).await? else { return Ok(None) };
+        if self.is_forsaken(&digest) {
+            return Ok(None);
+        }
         Ok(Some(ManifestInfo {
             digest,
             media_type: manifest.media_type.clone(),
@@ -138,7 +141,8 @@ impl Storage {
         let mut was_there = false;
         for _ in 0..ATTEMPTS {
             self.delete_tags_of(repository, digest, by).await?;
-            let Some(manifest) = self.ledger().fetch::<ManifestRecord>(&key).await? else {
+            self.ledger().look_again::<ManifestRecord>(&key).await?;
+            let Some(manifest) = self.index().manifest(repository, digest) else {
                 let reference = Reference::Digest(digest.clone());
                 return if was_there { Ok(()) } else { Err(StorageError::ManifestUnknown { reference }) };
             };
@@ -193,7 +197,7 @@ impl Storage {
             if won(self.ledger().update(&key, blob.revision, &touched).await)?.is_some() {
                 return Ok(true);
             }
-            self.ledger().fetch::<BlobRecord>(&key).await?;
+            self.ledger().look_again::<BlobRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }
@@ -247,7 +251,7 @@ impl Storage {
                 self.settled(revision).await?;
                 return Ok(there.is_none().then_some(revision));
             }
-            self.ledger().fetch::<ManifestRecord>(&key).await?;
+            self.ledger().look_again::<ManifestRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }

@@ -24,6 +24,7 @@
 mod announcements;
 mod blobs;
 mod commit;
+mod damage;
 mod document;
 mod error;
 mod ledger;

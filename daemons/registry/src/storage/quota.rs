@@ -38,15 +38,23 @@ impl Usage {
 
     /// Refuses, when more is in use than there is, of which `wanted` bytes are new.
     pub(super) fn check(&self, wanted: u64) -> Result<(), StorageError> {
-        if self.used() <= self.quota {
-            return Ok(());
-        }
-        Err(StorageError::OverQuota {
+        if self.used() <= self.quota { Ok(()) } else { Err(self.over(self.used(), wanted)) }
+    }
+
+    /// Refuses an upload of `total` bytes for which an empty namespace would have no room. Such a
+    /// reservation is never written: others would be refused while it stands.
+    pub(super) fn check_alone(&self, total: u64) -> Result<(), StorageError> {
+        let used = self.used().saturating_add(total);
+        if total <= self.quota { Ok(()) } else { Err(self.over(used, total)) }
+    }
+
+    fn over(&self, used: u64, wanted: u64) -> StorageError {
+        StorageError::OverQuota {
             namespace: self.namespace.to_string(),
             quota: self.quota,
-            used: self.used().saturating_sub(wanted),
+            used: used.saturating_sub(wanted),
             wanted,
-        })
+        }
     }
 }
 
@@ -79,6 +87,6 @@ impl Storage {
     pub(super) fn reservation(&self, repository: &Repository, needed: u64, reserved: u64) -> u64 {
         let Some(usage) = self.usage(repository) else { return needed };
         let most = usage.left().saturating_add(reserved);
-        needed.next_multiple_of(STEP).min(most).max(needed)
+        needed.checked_next_multiple_of(STEP).unwrap_or(needed).min(most).max(needed)
     }
 }

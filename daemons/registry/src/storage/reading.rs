@@ -57,8 +57,7 @@ impl Storage {
             }
             return Ok(self.cached_of(digest, cached, range));
         }
-        let blob = self.known_blob(digest).await?;
-        let blob = blob.ok_or_else(|| StorageError::BlobUnknown { digest: digest.clone() })?;
+        let blob = self.readable_blob(digest).await?;
         check(&range, blob.size)?;
         let is_whole = range == (0..blob.size);
         let length = range.end - range.start;
@@ -72,18 +71,25 @@ impl Storage {
         Ok(BlobStream { bytes, length, cached: false })
     }
 
+    /// A blob that has chunks.
+    async fn readable_blob(&self, digest: &Digest) -> Result<Versioned<BlobRecord>, StorageError> {
+        let blob = self.known_blob(digest).await?.filter(|blob| !blob.is_forsaken());
+        blob.ok_or_else(|| StorageError::BlobUnknown { digest: digest.clone() })
+    }
+
     fn chunks_of(
         &self,
         digest: &Digest,
         blob: &Versioned<BlobRecord>,
         range: Range<u64>,
     ) -> BoxStream<'static, Result<Bytes, StorageError>> {
-        let digest = digest.clone();
+        let (storage, digest, blob) = (self.clone(), digest.clone(), blob.clone());
         let chunks = self.chunks().read(&blob.runs, blob.upload, range);
         let chunks = chunks.map(move |chunk| {
             chunk.map_err(|error| match error {
                 crate::chunks::ChunkError::Gone { .. } => {
                     tracing::error!(blob.digest = %digest, "the blob {digest} is damaged: {error}");
+                    storage.suspect(&digest, &blob);
                     StorageError::Damaged { digest: digest.clone() }
                 }
                 error => error.into(),
@@ -105,8 +111,7 @@ impl Storage {
         if let Some(bytes) = self.0.recent.get(digest) {
             return Ok(bytes);
         }
-        let blob = self.known_blob(digest).await?;
-        let blob = blob.ok_or_else(|| StorageError::BlobUnknown { digest: digest.clone() })?;
+        let blob = self.readable_blob(digest).await?;
         let mut chunks = self.chunks_of(digest, &blob, 0..blob.size);
         let mut all = BytesMut::new();
         while let Some(bytes) = chunks.next().await {
@@ -177,12 +182,11 @@ fn cached_bytes(
                     Err(error) => {
                         tracing::warn!(blob.digest = %digest, "the cached file of {digest} cannot be read: {error}");
                         storage.cache().remove(&digest);
-                        match storage.known_blob(&digest).await {
-                            Ok(Some(blob)) => {
+                        match storage.readable_blob(&digest).await {
+                            Ok(blob) => {
                                 from = From::Chunks(storage.chunks_of(&digest, &blob, range.clone()));
                                 continue;
                             }
-                            Ok(None) => Err(StorageError::BlobUnknown { digest: digest.clone() }),
                             Err(error) => Err(error),
                         }
                     }

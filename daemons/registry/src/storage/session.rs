@@ -30,6 +30,8 @@ pub(super) struct Open {
     writer: Option<Writer>,
     /// Bytes stored or taken.
     taken: u64,
+    /// Bytes come, or came: what is reserved for more of them is given back when they end.
+    takes: bool,
     _busy: Occupied,
 }
 
@@ -42,7 +44,16 @@ impl Session {
     ) -> Self {
         let record = (*upload.record).clone();
         let taken = record.offset;
-        Self(Some(Open { storage, id, revision: upload.revision, record, writer: None, taken, _busy: busy }))
+        Self(Some(Open {
+            storage,
+            id,
+            revision: upload.revision,
+            record,
+            writer: None,
+            taken,
+            takes: false,
+            _busy: busy,
+        }))
     }
 
     fn open(&mut self) -> &mut Open {
@@ -76,6 +87,7 @@ impl Session {
         if open.record.claimed.is_some() {
             return Err(StorageError::UploadUnknown);
         }
+        open.takes = true;
         let mut body = pin!(body);
         let mut relief = interval(RELIEF);
         relief.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,7 +136,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(open) = self.0.take().filter(|open| open.taken > open.record.offset) else { return };
+        let Some(open) = self.0.take().filter(Open::is_interrupted) else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let id = open.id;
@@ -137,6 +149,11 @@ impl Drop for Session {
 }
 
 impl Open {
+    /// Whether bytes were coming that the record does not tell of, or for which it reserves too much.
+    fn is_interrupted(&self) -> bool {
+        self.takes && self.taken.max(self.record.reserved) > self.record.offset
+    }
+
     fn resume(&self) -> Result<Written, StorageError> {
         let Some(hasher) = Hasher::resume(self.record.algorithm, &self.record.hash) else {
             tracing::warn!(upload.id = %self.id, "the upload {} cannot go on: its digest is not understood", self.id);
@@ -165,9 +182,11 @@ impl Open {
     /// Has the record reserve `total` bytes, and refuses when the quota has no room for them.
     async fn reserve(&mut self, total: u64) -> Result<(), StorageError> {
         let before = self.record.reserved;
-        if total <= before || self.storage.usage(&self.record.repository).is_none() {
+        if total <= before {
             return Ok(());
         }
+        let Some(usage) = self.storage.usage(&self.record.repository) else { return Ok(()) };
+        usage.check_alone(total)?;
         self.record.reserved = self.storage.reservation(&self.record.repository, total, before);
         self.write().await?;
         let wanted = self.record.reserved - before;
@@ -199,9 +218,13 @@ impl Open {
     }
 
     async fn save(mut self) -> Result<u64, StorageError> {
-        let Some(mut writer) = mem::take(&mut self.writer) else { return Ok(self.record.offset) };
-        let flushed = writer.flush().await;
-        let written = writer.written().clone();
+        let (written, flushed) = match mem::take(&mut self.writer) {
+            Some(mut writer) => {
+                let flushed = writer.flush().await.map(drop);
+                (writer.written().clone(), flushed)
+            }
+            None => (self.resume()?, Ok(())),
+        };
         if written.offset > self.record.offset || self.record.reserved > written.offset {
             self.set(written);
             self.record.reserved = self.record.offset;

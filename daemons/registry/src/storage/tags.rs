@@ -33,13 +33,11 @@ impl Storage {
     pub async fn delete_tag(&self, repository: &Repository, tag: &Tag, by: &str) -> Result<(), StorageError> {
         let key = Key::Tag(repository.clone(), tag.clone());
         for _ in 0..ATTEMPTS {
-            // The index knows what JetStream has after this.
-            let there = self.ledger().fetch::<TagRecord>(&key).await?;
-            let Some((there, digest)) = there.and_then(|there| Some((there.revision, there.digest.clone()?)))
-            else {
+            self.ledger().look_again::<TagRecord>(&key).await?;
+            let Some(there) = self.index().tag(repository, tag) else {
                 return Err(StorageError::ManifestUnknown { reference: Reference::Tag(tag.clone()) });
             };
-            if self.write_deletion(&key, there, &digest, by).await? {
+            if self.write_deletion(&key, there.revision, &there.digest, by).await? {
                 return Ok(());
             }
         }
@@ -102,7 +100,7 @@ impl Storage {
             if let Some(revision) = won(written)? {
                 return Ok(Some(revision));
             }
-            self.ledger().fetch::<TagRecord>(&key).await?;
+            self.ledger().look_again::<TagRecord>(&key).await?;
         }
         Err(Unavailable::Contended { key: key.to_string() }.into())
     }
@@ -116,7 +114,8 @@ impl Storage {
         if let Some(there) = self.index().tag(repository, tag) {
             return Ok(Some((there.digest, (*there.origin).clone())));
         }
-        let there = self.ledger().fetch::<TagRecord>(&Key::Tag(repository.clone(), tag.clone())).await?;
-        Ok(there.and_then(|there| Some((there.digest.clone()?, there.origin.clone()))))
+        self.ledger().look_again::<TagRecord>(&Key::Tag(repository.clone(), tag.clone())).await?;
+        let there = self.index().tag(repository, tag);
+        Ok(there.map(|there| (there.digest, (*there.origin).clone())))
     }
 }

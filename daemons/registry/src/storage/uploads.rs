@@ -43,6 +43,9 @@ impl Storage {
     }
 
     pub(super) async fn begin_as(&self, record: &UploadRecord) -> Result<(UploadId, u64), StorageError> {
+        if let Some(usage) = self.usage(&record.repository) {
+            usage.check_alone(record.reserved)?;
+        }
         let id = UploadId::random();
         let key = Key::Upload(id);
         let revision = match self.ledger().create(&key, record).await {
@@ -89,18 +92,21 @@ impl Storage {
         saved
     }
 
-    /// Reserves what a part of known length needs, before its first byte comes; without a quota it does
-    /// nothing. [`Storage::append`] reserves by itself, piece by piece.
+    /// Reserves what a part of known length needs, which begins at `expected_start` when that is said,
+    /// before its first byte comes; without a quota it does nothing. [`Storage::append`] reserves by
+    /// itself, piece by piece.
     pub async fn reserve(
         &self,
         repository: &Repository,
         id: UploadId,
+        expected_start: Option<u64>,
         length: u64,
     ) -> Result<(), StorageError> {
         if self.usage(repository).is_none() {
             return Ok(());
         }
         let mut session = self.session(repository, id).await?;
+        session.begins_at(expected_start)?;
         session.reserve_next(length).await
     }
 
@@ -137,7 +143,8 @@ impl Storage {
         repository: &Repository,
         id: UploadId,
     ) -> Result<Versioned<UploadRecord>, StorageError> {
-        let upload = self.ledger().fetch::<UploadRecord>(&Key::Upload(id)).await?;
+        self.ledger().look_again::<UploadRecord>(&Key::Upload(id)).await?;
+        let upload = self.index().upload(&id);
         upload.filter(|upload| upload.repository == *repository).ok_or(StorageError::UploadUnknown)
     }
 
@@ -166,7 +173,8 @@ impl Storage {
             if won(self.ledger().delete(&key, revision).await)?.is_some() {
                 return Ok(());
             }
-            match self.ledger().fetch::<UploadRecord>(&key).await? {
+            self.ledger().look_again::<UploadRecord>(&key).await?;
+            match self.index().upload(&id) {
                 Some(upload) => revision = upload.revision,
                 None => return Ok(()),
             }

@@ -38,6 +38,7 @@ async fn answered(client: &Client, answer: &Answer) -> Client {
     let path = realm.strip_prefix(&format!("http://{}", client.address)).expect("a realm at this registry");
     let (service, scope) =
         (challenge(answer, "service").unwrap(), challenge(answer, "scope").unwrap_or_default());
+    let scope = scope.replace(' ', "%20");
     let token = client.get(&format!("{path}?service={service}&scope={scope}")).await.is(200).json();
     Client { authorization: Some(format!("Bearer {}", token["token"].as_str().unwrap())), ..client.clone() }
 }
@@ -184,8 +185,16 @@ async fn a_mount_from_what_may_not_be_pulled_is_an_upload() {
         stranger.get(&format!("/v2/team/app/blobs/{digest}")).await.is(404);
     }
     let path = format!("/v2/team/app/blobs/uploads/?mount={digest}&from=private/base");
-    // A Bearer token for the target is enough: its client cannot know a source that it does not name.
+    // A Bearer token is for the repositories that it was asked for, whatever its owner may.
+    let unnamed = "/v2/team/app/blobs/uploads/";
+    let refused = site.anonymous().send("POST", unnamed, &[], b"").await.is(401);
+    let narrow = answered(&member, &refused).await;
+    narrow.send("POST", &path, &[], b"").await.is(202);
+    narrow.get(&format!("/v2/team/app/blobs/{digest}")).await.is(404);
+    // So the challenge of a mount names its source, too.
     let refused = site.anonymous().send("POST", &path, &[], b"").await.is(401);
+    let scope = "repository:private/base:pull repository:team/app:pull,push";
+    assert_eq!(challenge(&refused, "scope"), Some(scope));
     answered(&member, &refused).await.send("POST", &path, &[], b"").await.is(201);
     stranger.get(&format!("/v2/team/app/blobs/{digest}")).await.is(200);
     site.stop().await;

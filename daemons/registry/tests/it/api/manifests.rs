@@ -212,3 +212,20 @@ async fn an_index_need_not_have_all_its_manifests() {
     assert_eq!(client.get("/v2/app/manifests/latest").await.is(200).header("content-type"), Some(INDEX));
     site.stop().await;
 }
+
+#[tokio::test]
+async fn a_large_manifest_comes_back_whole() {
+    let site = Site::start().await;
+    let client = site.client();
+    let mut value = serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [] });
+    value["annotations"] = serde_json::json!({ "org.example.notes": "n".repeat(3_000_000) });
+    let manifest = Manifest::of(INDEX, &value);
+    let digest = client.push_manifest("app", "v1", &manifest).await;
+    for reference in ["v1", &digest] {
+        let answer = client.get(&format!("/v2/app/manifests/{reference}")).await.is(200);
+        assert!(answer.body == manifest.bytes);
+        assert_eq!(answer.header("content-length"), Some(&*manifest.bytes.len().to_string()));
+        assert_eq!(answer.header("content-type"), Some(INDEX));
+    }
+    site.stop().await;
+}

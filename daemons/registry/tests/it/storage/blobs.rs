@@ -1,7 +1,7 @@
 //! Blobs of repositories: mounted, taken away, dying, cached.
 
 use registry::{
-    Algorithm, Key, StorageError,
+    Algorithm, Key,
     cache::Cache,
     records::{BlobRecord, LinkRecord},
     storage::Policy,
@@ -164,16 +164,4 @@ async fn a_second_read_fills_the_cache_which_then_answers_without_nats_server() 
         assert_eq!(collect(again).await.unwrap(), expected);
     }
     assert_eq!(storage.blob(&repository("a"), &digest).await.unwrap(), Some(1_500_000));
-}
-
-#[tokio::test]
-async fn a_blob_whose_chunks_are_gone_is_told_as_damaged() {
-    let node = Node::start().await;
-    let storage = node.storage().await;
-    let digest = push(&storage, &repository("a"), &content(6, 1000)).await.unwrap();
-    storage.chunks().purge(storage.index().blob(&digest).unwrap().upload).await.unwrap();
-    let damaged = read(&storage, &digest).await.unwrap_err();
-    assert!(matches!(damaged, StorageError::Damaged { .. }), "{damaged}");
-    let unknown = storage.read(&sha256(b"nobody has it"), 0..0).await.err().unwrap();
-    assert!(matches!(unknown, StorageError::BlobUnknown { .. }), "{unknown}");
 }

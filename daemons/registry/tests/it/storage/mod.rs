@@ -1,7 +1,9 @@
 //! Storage, without HTTP.
 
 mod blobs;
+mod clustered;
 mod crashes;
+mod damage;
 mod index;
 mod manifests;
 mod parallel;

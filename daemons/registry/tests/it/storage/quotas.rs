@@ -1,5 +1,6 @@
 //! Byte quotas of namespaces.
 
+use bytes::Bytes;
 use futures::future::join_all;
 use registry::{
     Algorithm, Repository, Storage, StorageError,
@@ -9,7 +10,7 @@ use registry::{
 };
 use serde_json::json;
 
-use crate::harness::{Node, body, content, push, repository, sha256, tag, until_only};
+use crate::harness::{Node, body, broken_body, content, push, repository, sha256, tag, until, until_only};
 
 const MIB: usize = 1 << 20;
 
@@ -64,8 +65,8 @@ async fn bytes_of_unknown_number_are_refused_where_the_quota_ends_and_may_be_can
     assert!(stored > 9 << 20 && stored <= 10 << 20, "{stored}");
     assert_eq!(storage.usage(&team).unwrap().reserved, stored);
     let other = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
-    storage.reserve(&team, other, (10 << 20) - stored).await.unwrap();
-    let refused = storage.reserve(&team, other, (10 << 20) - stored + 1).await.unwrap_err();
+    storage.reserve(&team, other, None, (10 << 20) - stored).await.unwrap();
+    let refused = storage.reserve(&team, other, None, (10 << 20) - stored + 1).await.unwrap_err();
     assert!(matches!(refused, StorageError::OverQuota { wanted: 1, .. }), "{refused}");
     for id in [id, other] {
         storage.cancel(&team, id).await.unwrap();
@@ -133,4 +134,53 @@ async fn manifests_count_too_also_those_whose_content_is_there_already() {
     }
     assert_eq!(storage.index().manifests(&ci).len(), 1);
     assert_eq!(storage.index().manifests(&other).len(), 2);
+}
+
+/// A regression test: the reservation was written before it was refused, where it came in turn with
+/// others to more than can be counted, so that everything fitted.
+#[tokio::test]
+async fn more_than_the_whole_quota_is_not_even_reserved() {
+    let node = Node::start().await;
+    let storage = storage(&node).await;
+    let team = repository("team/app");
+    let first = storage.begin(&team, Algorithm::Sha256, 16).await.unwrap();
+    let second = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
+    for length in [(10 << 20) + 1, u64::MAX - 16, u64::MAX] {
+        for refused in [
+            storage.reserve(&team, second, None, length).await.unwrap_err(),
+            storage.begin(&team, Algorithm::Sha256, length).await.unwrap_err(),
+        ] {
+            assert!(matches!(refused, StorageError::OverQuota { .. }), "{refused}");
+        }
+        assert_eq!(storage.usage(&team).unwrap().reserved, 16);
+    }
+    for id in [first, second] {
+        storage.cancel(&team, id).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_part_does_not_bring_is_not_kept_reserved() {
+    let node = Node::start().await;
+    let storage = storage(&node).await;
+    let team = repository("team/app");
+    let reserved = || storage.usage(&team).unwrap().reserved;
+    let id = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
+    // Elsewhere than where it goes on.
+    let refused = storage.reserve(&team, id, Some(5), 8 << 20).await.unwrap_err();
+    assert!(matches!(refused, StorageError::OutOfOrder { offset: 0 }), "{refused}");
+    assert_eq!(reserved(), 0);
+    // Of a client that dies before its first byte, and of one that is dropped there.
+    storage.reserve(&team, id, Some(0), 8 << 20).await.unwrap();
+    assert!(reserved() >= 8 << 20);
+    storage.append(&team, id, Some(0), broken_body(&Bytes::new())).await.unwrap_err();
+    assert_eq!(reserved(), 0);
+    storage.reserve(&team, id, Some(0), 8 << 20).await.unwrap();
+    let never = futures::stream::pending();
+    let dropped = tokio::time::timeout(
+        std::time::Duration::from_millis(200),
+        storage.append(&team, id, Some(0), never),
+    );
+    dropped.await.unwrap_err();
+    until("given back", async || reserved() == 0).await;
 }
