@@ -125,7 +125,7 @@ fn a_node_runs_with_any_listener_off_that_may_be() {
 #[test]
 fn a_node_runs_on_ipv6() {
     if let Err(error) = TcpListener::bind("[::1]:0") {
-        eprintln!("skipped: this machine has no IPv6 loopback ({error})");
+        runtime::testing::skipped(&format!("this machine has no IPv6 loopback ({error})"));
         return;
     }
     let node = "nats.client = \"[::1]:0\"\nnats.monitoring = \"[::1]:0\"\nnats.websocket = \"[::1]:0\"\n\

@@ -188,7 +188,7 @@ fn apply_cannot_open_what_it_has_no_business_with() {
     };
     let ran = run();
     if ran.stderr.contains("this kernel has no Landlock") {
-        eprintln!("skipped: this kernel has no Landlock");
+        runtime::testing::skipped("this kernel has no Landlock");
         return;
     }
     assert!(ran.stderr.contains("Landlock ABI"), "{}", ran.stderr);

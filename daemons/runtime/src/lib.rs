@@ -28,6 +28,7 @@ pub mod server_tls;
 pub mod shutdown;
 mod stall;
 mod takeover;
+pub mod testing;
 pub mod visitor;
 pub mod whole_file;
 

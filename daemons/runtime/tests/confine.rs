@@ -53,7 +53,7 @@ fn only_what_was_named_can_be_read_written_and_connected_to() {
 
     let (files, ports) = kernel_limits(folder.path(), other);
     if !files {
-        eprintln!("skipped: this kernel has no Landlock");
+        runtime::testing::skipped("this kernel has no Landlock");
         return;
     }
     let reach = Reach::nothing().read(&read).write(&write).connect(named.port()).read("/no-such-folder");

@@ -217,7 +217,7 @@ fn sealed_keys_open_under_the_names_that_systemd_looks_for_and_on_this_machine_o
     let (keys, secret) = (split(&one), one.place.path("host.secret"));
     let trial = ["encrypt", "--name=leafbox_trial", "--with-key=auto", "-", "-"];
     if systemd_creds(&secret, &trial, b"trial").is_none() {
-        println!("skipped: there is no systemd-creds here, or it seals nothing for this user");
+        runtime::testing::skipped("there is no systemd-creds here, or it seals nothing for this user");
         return;
     }
     let operator = operator();

@@ -2,15 +2,18 @@
 
 use std::{thread, time::Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use crate::{
     measures::{self, Blob},
     peers::{Registry, used},
 };
 
+/// MiB that the registry may have at most, whatever is transferred.
+const LIMIT: f64 = 96.0;
+
 /// Pushes `transfers` different blobs of `length` bytes at once, then reads them all at once, and tells
-/// the most memory that the registry had after each.
+/// the most memory that the registry had after each; an error when it was too much.
 pub(crate) fn measure(registry: &Registry, transfers: usize, length: usize) -> Result<()> {
     // One buffer for all: each transfer's blob differs in its first bytes only.
     let shared = Blob::new(1, length);
@@ -34,6 +37,7 @@ pub(crate) fn measure(registry: &Registry, transfers: usize, length: usize) -> R
             "{transfers} {what} of {} MiB at once: {rate:.0} MiB/s, {most:.1} MiB at most",
             length >> 20
         );
+        ensure!(most <= LIMIT, "that is more than {LIMIT} MiB");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::{path::Path, process::Stdio};
 
+use runtime::testing::skipped;
 use tokio::process::Command;
 
 use crate::{client::sha256, harness::content, site::Site};
@@ -12,7 +13,7 @@ pub(crate) async fn program(name: &str, home: &Path) -> Option<Command> {
     let version =
         Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     if version.is_err() {
-        eprintln!("skipped: {name} is not installed");
+        skipped(&format!("{name} is not installed"));
         return None;
     }
     let logins = home.join("auth.json");
@@ -114,7 +115,7 @@ async fn what_buildah_built_comes_back_as_it_was() {
     let begun = buildah("first", &["from", "scratch"]).await;
     if !begun.status.success() {
         let reason = String::from_utf8_lossy(&begun.stderr);
-        eprintln!("skipped: buildah makes no container here: {}", reason.trim());
+        skipped(&format!("buildah makes no container here: {}", reason.trim()));
         return;
     }
     let good = async |store: &str, arguments: &[&str]| {

@@ -5,6 +5,7 @@
 
 use std::{env, path::Path, process::Stdio};
 
+use runtime::testing::skipped;
 use tokio::process::Command;
 
 use crate::site::Site;
@@ -54,7 +55,7 @@ async fn suite(program: &str, site: &Site, version: &str, results: &Path) -> (Co
 #[tokio::test]
 async fn the_suite_of_the_specification_fails_nothing() {
     let Ok(program) = env::var("OCI_CONFORMANCE") else {
-        eprintln!("skipped: OCI_CONFORMANCE names no program of the distribution specification's suite");
+        skipped("OCI_CONFORMANCE names no program of the distribution specification's suite");
         return;
     };
     let site = Site::start().await;

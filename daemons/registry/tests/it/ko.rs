@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, process::Stdio};
 
+use runtime::testing::skipped;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -66,7 +67,7 @@ async fn what_ko_builds_and_pushes_is_pulled_as_it_was_and_runs() {
     let home = tempfile::tempdir().unwrap();
     let go = Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     if go.is_err() {
-        eprintln!("skipped: go is not installed, and ko needs it");
+        skipped("go is not installed, and ko needs it");
         return;
     }
     let Some(mut ko) = program("ko", home.path()).await else { return };
