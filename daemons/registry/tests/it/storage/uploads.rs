@@ -214,6 +214,18 @@ async fn a_full_stream_is_told_and_what_fitted_is_kept() {
     push(&storage, &team, &content(11, 2 << 20)).await.unwrap();
 }
 
+/// A regression test: it was told that the upload was interrupted, and to try again.
+#[tokio::test]
+async fn the_end_of_a_long_upload_is_told_that_the_stream_is_full() {
+    let node = Node::start_empty().await;
+    make_streams(&node.client().await, "max_bytes = \"3MiB\"").await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let bytes = content(13, 24 << 20);
+    let full = push(&storage, &team, &bytes).await.unwrap_err();
+    assert!(matches!(full, StorageError::Full { .. }), "{full}");
+}
+
 #[tokio::test]
 async fn of_a_long_part_the_record_tells_how_far_it_is() {
     let node = Node::start().await;
