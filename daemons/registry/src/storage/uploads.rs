@@ -43,6 +43,7 @@ impl Storage {
     }
 
     pub(super) async fn begin_as(&self, record: &UploadRecord) -> Result<(UploadId, u64), StorageError> {
+        self.has_room()?;
         let id = UploadId::random();
         let key = Key::Upload(id);
         let revision = match self.ledger().create(&key, record).await {
@@ -83,6 +84,7 @@ impl Storage {
     ) -> Result<u64, StorageError> {
         let mut session = self.session(repository, id).await?;
         session.begins_at(expected_start)?;
+        self.has_room()?;
         let taken = session.take(body).await;
         let saved = session.save().await;
         taken?;

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod crashes;
+mod full;
 mod index;
 mod manifests;
 mod parallel;
