@@ -158,6 +158,9 @@ pub enum BadReference {
 pub struct UploadId([u8; 16]);
 
 impl UploadId {
+    /// Names what keeps room for records, and no upload: see [`crate::storage::Ballast`].
+    pub const BALLAST: Self = Self([0; 16]);
+
     /// A new one.
     pub fn random() -> Self {
         Self(rand::random())

@@ -165,12 +165,18 @@ async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
     let policy = collect::Policy::from(config.of_fleet());
     let collector = Arc::new(Collector::new(storage.clone(), policy, format!("{} daemon", config.name())));
     sources::count(&metrics, &storage, &travel, &collector);
-    let (travels, collects) = (travel.clone(), Arc::clone(&collector));
+    let (travels, collects, keeps) = (travel.clone(), Arc::clone(&collector), storage.clone());
     service.start(Parts { storage, access, travel, collector, audit });
     // The publisher ends when nobody is left who could make an event.
     drop(service);
     tracing::info!("the registry answers on {listen}");
-    tokio::join!(travels.serve(shutdown.clone()), collects.run(shutdown), publisher.run(answered));
+    let kept = shutdown.run_until_cancelled(keeps.ballast().keep(|| collects.wake()));
+    tokio::join!(
+        kept,
+        travels.serve(shutdown.clone()),
+        collects.run(shutdown.clone()),
+        publisher.run(answered)
+    );
 }
 
 async fn open(config: &Config, connections: &RegistryConnections) -> Result<Storage, StorageError> {

@@ -4,7 +4,7 @@ use async_nats::{Message, StatusCode};
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Chunk, ChunkError, Lane, line::Answer};
+use super::{Chunk, ChunkError, Lane, Limit, line::Answer};
 use crate::UploadId;
 
 pub(super) const STORE: &str = "store a chunk";
@@ -30,17 +30,20 @@ struct ApiError {
 }
 
 impl ApiError {
-    fn is_full(&self) -> bool {
+    /// What is full, when something is.
+    fn full(&self) -> Option<Limit> {
         match self.err_code {
             code::ACCOUNT_RESOURCES_EXCEEDED
             | code::INSUFFICIENT_RESOURCES
-            | code::STORAGE_RESOURCES_EXCEEDED => true,
+            | code::STORAGE_RESOURCES_EXCEEDED => Some(Limit::JetStream),
             // "maximum bytes exceeded" of the stream, "no space left on device" of the disk. Any other
             // failed write stays until nats-server is restarted.
             code::STREAM_STORE_FAILED => {
-                ["maximum", "no space", "resource"].iter().any(|word| self.description.contains(word))
+                let is_full =
+                    ["maximum", "no space", "resource"].iter().any(|word| self.description.contains(word));
+                is_full.then_some(Limit::Stream)
             }
-            _ => false,
+            _ => None,
         }
     }
 
@@ -51,8 +54,8 @@ impl ApiError {
     }
 
     fn judge<T>(self, what: &'static str) -> Answer<T> {
-        if self.is_full() {
-            return Answer::Failed(ChunkError::Full { detail: self.description });
+        if let Some(limit) = self.full() {
+            return Answer::Failed(ChunkError::Full { limit, detail: self.description });
         }
         let later = self.is_temporary();
         let error =
@@ -120,4 +123,29 @@ pub(super) fn chunk(message: Message, upload: UploadId, asked: Chunk) -> Answer<
         return Answer::Failed(ChunkError::Answer { what: READ, detail });
     }
     Answer::Done(message.payload)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// As nats-server 2.15.1 words them.
+    #[test]
+    fn a_full_stream_is_told_from_a_full_jetstream() {
+        let full = |code: u64, words: &str| {
+            let error = serde_json::json!({ "code": 503, "err_code": code, "description": words });
+            serde_json::from_value::<ApiError>(error).unwrap().full()
+        };
+        assert_eq!(full(10023, "insufficient resources"), Some(Limit::JetStream));
+        assert_eq!(full(10002, "resource limits exceeded for account"), Some(Limit::JetStream));
+        assert_eq!(full(10077, "maximum bytes exceeded"), Some(Limit::Stream));
+        assert_eq!(
+            full(10077, "write LEAFBOX_BLOBS/msgs/1.blk: no space left on device"),
+            Some(Limit::Stream)
+        );
+        assert_eq!(full(10077, "write LEAFBOX_BLOBS/msgs/1.blk: input/output error"), None);
+        assert_eq!(full(10167, "too many requests"), None);
+    }
 }

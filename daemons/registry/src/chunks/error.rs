@@ -4,6 +4,16 @@ use std::time::Duration;
 
 use crate::UploadId;
 
+/// What has no room left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The stream of chunks, by its own `max_bytes`, or the disk. Records can be written.
+    Stream,
+    /// JetStream or the account: nothing can be written to any stream, not even that something is
+    /// deleted.
+    JetStream,
+}
+
 /// An operation on chunks failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChunkError {
@@ -12,6 +22,8 @@ pub enum ChunkError {
         "the registry's storage is full ({detail}): free some with `leafbox registry gc`, or raise `registry.max_bytes` in fleet.toml or `jetstream.max_storage` in node.toml"
     )]
     Full {
+        /// What is full.
+        limit: Limit,
         /// What nats-server said.
         detail: String,
     },

@@ -18,15 +18,17 @@ mod lane;
 mod line;
 mod pool;
 mod reader;
+mod room;
 mod runs;
 mod store;
 mod writer;
 
 pub use budget::Budget;
-pub use error::ChunkError;
+pub use error::{ChunkError, Limit};
 pub use hasher::Hasher;
 pub use lane::Lane;
 pub use pool::{Buffer, Permit, Pool};
+pub use room::Room;
 pub use runs::{Chunk, Run, Runs};
 pub(crate) use store::LARGEST_CHUNK;
 pub use store::{ChunkConnections, ChunkStore, StreamState};

@@ -18,7 +18,7 @@ use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Budget, ChunkError, Lane, Runs, Writer, Written, answers,
+    Budget, ChunkError, Lane, Limit, Room, Runs, Writer, Written, answers,
     flow::Flows,
     line::{Answer, Line, Progress},
     reader,
@@ -53,6 +53,7 @@ pub struct ChunkStore {
     turn: Arc<AtomicUsize>,
     budget: Budget,
     flows: Flows,
+    room: Room,
 }
 
 /// How much the streams hold.
@@ -80,7 +81,8 @@ impl ChunkStore {
         let read: Vec<_> =
             connections.read.into_iter().map(|client| Line::new(client, progress.clone())).collect();
         let read = if read.is_empty() { vec![write.clone()] } else { read };
-        Self { write, read: read.into(), turn: Arc::default(), budget, flows: Flows::default() }
+        let (turn, flows, room) = (Arc::default(), Flows::default(), Room::default());
+        Self { write, read: read.into(), turn, budget, flows, room }
     }
 
     /// Stores chunks of an upload, which begins or goes on.
@@ -99,22 +101,70 @@ impl ChunkStore {
         reader::read(self.clone(), runs.clone(), upload, range)
     }
 
+    /// Stores one chunk of an upload, in this lane or one that has room, and tells where. The request is
+    /// handed to the connection when the future is first polled.
+    pub(crate) async fn put(
+        &self,
+        upload: UploadId,
+        lane: Lane,
+        chunk: Bytes,
+    ) -> Result<(Lane, u64), ChunkError> {
+        match self.put_in(upload, lane, chunk.clone()).await {
+            // Few uploads may not fill them alike.
+            Err(ChunkError::Full { limit: Limit::Stream, .. }) => {
+                self.put_in(upload, lane.next(), chunk).await
+            }
+            result => result,
+        }
+    }
+
+    async fn put_in(&self, upload: UploadId, lane: Lane, chunk: Bytes) -> Result<(Lane, u64), ChunkError> {
+        let judge = |message| answers::stored(&message, lane);
+        let stored = self.write.ask(answers::STORE, lane.subject(upload), chunk, judge).await;
+        if let Err(ChunkError::Full { limit: Limit::JetStream, detail }) = &stored {
+            self.room.refused(detail);
+        }
+        Ok((lane, stored?))
+    }
+
+    /// Whether JetStream has room for what is stored.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
     /// Removes all chunks of an upload, and tells how many there were. Without any, that is 0.
     pub async fn purge(&self, upload: UploadId) -> Result<u64, ChunkError> {
+        self.truncate(upload, 0).await
+    }
+
+    /// Removes the oldest chunks of an upload until no stream has more than `keep` of them, and tells how
+    /// many were removed.
+    pub(crate) async fn truncate(&self, upload: UploadId, keep: u64) -> Result<u64, ChunkError> {
         #[derive(Deserialize)]
         struct Purged {
             purged: u64,
         }
         let purges = Lane::ALL.map(async |lane| {
             let subject = format!("$JS.API.STREAM.PURGE.{}", lane.stream());
-            let payload = payload(&json!({ "filter": lane.subject(upload) }));
+            let payload = payload(&json!({ "filter": lane.subject(upload), "keep": keep }));
             let judge = |message| answers::api::<Purged>(PURGE, &message);
             self.write.ask(PURGE, subject, payload, judge).await
         });
         Ok(try_join_all(purges).await?.iter().map(|lane| lane.purged).sum())
     }
 
-    /// The uploads that have chunks, and how many each has.
+    /// How many chunks of an upload each stream has.
+    pub(crate) async fn count(&self, upload: UploadId) -> Result<[u64; Lane::ALL.len()], ChunkError> {
+        let mut counts = [0; Lane::ALL.len()];
+        for lane in Lane::ALL {
+            let filter = json!({ "subjects_filter": lane.subject(upload) });
+            let info = self.info(lane, payload(&filter)).await?;
+            counts[lane.index()] = info.state.subjects.values().sum();
+        }
+        Ok(counts)
+    }
+
+    /// The uploads that have chunks, and how many each has, without the ballast.
     pub async fn subjects(&self) -> Result<BTreeMap<UploadId, u64>, ChunkError> {
         let mut uploads = BTreeMap::new();
         for lane in Lane::ALL {
@@ -123,7 +173,7 @@ impl ChunkStore {
                 let filter = json!({ "subjects_filter": lane.subjects(), "offset": offset });
                 let info = self.info(lane, payload(&filter)).await?;
                 for (subject, count) in &info.state.subjects {
-                    if let Some(upload) = lane.upload(subject) {
+                    if let Some(upload) = lane.upload(subject).filter(|upload| *upload != UploadId::BALLAST) {
                         *uploads.entry(upload).or_default() += count;
                     }
                 }
@@ -135,17 +185,6 @@ impl ChunkStore {
             }
         }
         Ok(uploads)
-    }
-
-    /// How many chunks of an upload there are.
-    pub async fn count(&self, upload: UploadId) -> Result<u64, ChunkError> {
-        let mut count = 0;
-        for lane in Lane::ALL {
-            let filter = json!({ "subjects_filter": lane.subject(upload) });
-            let info = self.info(lane, payload(&filter)).await?;
-            count += info.state.subjects.values().sum::<u64>();
-        }
-        Ok(count)
     }
 
     /// How much the streams hold.
@@ -189,10 +228,6 @@ impl ChunkStore {
 
     pub(super) fn flows(&self) -> &Flows {
         &self.flows
-    }
-
-    pub(super) fn write_line(&self) -> &Line {
-        &self.write
     }
 
     /// The next reading connection in turn.

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Buffer, ChunkError, ChunkStore, Hasher, Lane, Runs, answers};
+use super::{Buffer, ChunkError, ChunkStore, Hasher, Lane, Runs};
 use crate::{Algorithm, UploadId};
 
 /// Chunks of one upload that are sent and not acknowledged.
@@ -241,17 +241,10 @@ impl Writer {
 
     /// Stores it, and tells where.
     fn send(&self, chunk: Bytes, lane: Lane) -> AbortOnDropHandle<Result<(Lane, u64), ChunkError>> {
-        let (line, upload) = (self.store.write_line().clone(), self.upload);
+        let (store, upload) = (self.store.clone(), self.upload);
         let mut ask = Box::pin(async move {
-            let store = async |lane: Lane| {
-                let judge = |message| answers::stored(&message, lane);
-                Ok((lane, line.ask(answers::STORE, lane.subject(upload), chunk.clone(), judge).await?))
-            };
-            match store(lane).await {
-                // Few uploads may not fill them alike.
-                Err(ChunkError::Full { .. }) => store(lane.next()).await,
-                result => result,
-            }
+            store.room().check()?;
+            store.put(upload, lane, chunk).await
         });
         // Polled once here, which hands it to the connection: tasks would start in any order, and
         // chunks out of order make long runs.

@@ -184,6 +184,8 @@ impl Collector {
             return true;
         }
         let outcome = self.pass(&|_| {}).await;
+        // It may have freed what the ballast lacks.
+        self.storage.ballast().restore().await;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(Outcome::Done(report)) => {

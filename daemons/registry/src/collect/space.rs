@@ -27,7 +27,7 @@ pub struct Space {
     pub uploads: u64,
     /// Bytes of these so far.
     pub upload_bytes: u64,
-    /// Messages of the stream of chunks.
+    /// Messages of the stream of chunks, with those of the ballast.
     pub chunks: u64,
     /// Bytes of the stream, with what nats-server keeps beside each chunk.
     pub stream_bytes: u64,

@@ -35,6 +35,11 @@ fn stored(storage: &Storage) -> Vec<Family> {
         gauge("leafbox_registry_tags", "Tags.", counts.tags as u64),
         gauge("leafbox_registry_manifests", "Manifests.", counts.manifests as u64),
         gauge("leafbox_registry_blobs", "Blobs.", counts.blobs as u64),
+        gauge(
+            "leafbox_registry_storage_full",
+            "1 while JetStream has no room for anything new.",
+            u64::from(storage.chunks().room().is_full()),
+        ),
         counter("leafbox_registry_cache_hits_total", "Blobs that were asked for and cached.", cache.hits),
         counter("leafbox_registry_cache_misses_total", "Blobs that were asked for and not.", cache.misses),
         gauge("leafbox_registry_cache_bytes", "Bytes of the cache on disk.", cache.bytes),

@@ -42,8 +42,10 @@ impl Storage {
             return self.commit_session(session, digest).await;
         }
         session.begins_at(expected_start)?;
+        self.has_room()?;
         if let Err(error) = session.take(body).await {
-            session.save().await?;
+            // Kept as far as it can be. Why no more came is what the client is to know.
+            let _ = session.save().await;
             return Err(error);
         }
         self.commit_session(session, digest).await

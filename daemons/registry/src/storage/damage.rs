@@ -6,7 +6,12 @@
 //! elsewhere is fetched again.
 
 use super::{Storage, StorageError, won};
-use crate::{Digest, Key, chunks::Runs, index::Versioned, records::BlobRecord};
+use crate::{
+    Digest, Key,
+    chunks::{Lane, Runs},
+    index::Versioned,
+    records::BlobRecord,
+};
 
 impl Storage {
     /// Looks, in the background, whether a blob is lost of which a read met a chunk that is not there.
@@ -34,8 +39,12 @@ impl Storage {
         digest: &Digest,
         blob: &Versioned<BlobRecord>,
     ) -> Result<bool, StorageError> {
-        let needed: u64 = blob.runs.as_slice().iter().map(|run| run.count).sum();
-        if blob.is_forsaken() || self.chunks().count(blob.upload).await? >= needed {
+        let there = self.chunks().count(blob.upload).await?;
+        let needed = |lane: Lane| -> u64 {
+            let runs = blob.runs.as_slice().iter().filter(|run| run.lane == lane);
+            runs.map(|run| run.count).sum()
+        };
+        if Lane::ALL.into_iter().zip(there).all(|(lane, there)| there >= needed(lane)) {
             return Ok(false);
         }
         let forsaken = BlobRecord { dying: true, runs: Runs::default(), ..(*blob.record).clone() };

@@ -30,7 +30,7 @@ use runtime::Backoff;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{StorageError, Unavailable, uploads::ATTEMPTS};
+use super::{Ballast, StorageError, Unavailable, uploads::ATTEMPTS};
 use crate::{
     Bucket, Index, Key,
     index::{Versioned, is_marker},
@@ -84,13 +84,14 @@ struct Stored {
 pub struct Ledger {
     context: jetstream::Context,
     index: Index,
+    ballast: Ballast,
     /// Whether markers of deletions may expire: false for a bucket that allows no message an age.
     expires: Arc<AtomicBool>,
 }
 
 impl Ledger {
-    pub(super) fn new(context: jetstream::Context, index: Index) -> Self {
-        Self { context, index, expires: Arc::new(AtomicBool::new(true)) }
+    pub(super) fn new(context: jetstream::Context, index: Index, ballast: Ballast) -> Self {
+        Self { context, index, ballast, expires: Arc::new(AtomicBool::new(true)) }
     }
 
     /// Writes a record that is not there yet, and returns its revision.
@@ -212,6 +213,7 @@ impl Ledger {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         let mut may_be_stored = false;
         loop {
+            let attempted = Instant::now();
             let message = PublishMessage::build().payload(payload.clone()).headers(headers.clone());
             let error = match self.publish(key, message).await {
                 Ok(revision) => {
@@ -249,7 +251,9 @@ impl Ledger {
                     continue;
                 }
                 (_, Some(full)) if is_full(full) => {
-                    return Err(StorageError::Full { detail: describe_full(&error) }.into());
+                    if !is_all_full(full) || !self.ballast.make_room(&error.to_string(), attempted).await {
+                        return Err(StorageError::Full { detail: describe_full(&error) }.into());
+                    }
                 }
                 (PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe, _) => may_be_stored = true,
                 (PublishErrorKind::StreamNotFound, _) => {}
@@ -326,8 +330,17 @@ fn code(error: &PublishError) -> Option<ErrorCode> {
 }
 
 fn is_full(code: ErrorCode) -> bool {
-    [ErrorCode::STREAM_STORE_FAILED, ErrorCode::STORAGE_RESOURCES_EXCEEDED, ErrorCode::INSUFFICIENT_RESOURCES]
-        .contains(&code)
+    code == ErrorCode::STREAM_STORE_FAILED || is_all_full(code)
+}
+
+/// Whether JetStream or the account is full, and not just the bucket.
+fn is_all_full(code: ErrorCode) -> bool {
+    [
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ]
+    .contains(&code)
 }
 
 fn is_passing(code: ErrorCode) -> bool {

@@ -92,6 +92,7 @@ impl Storage {
     /// its subject, the manifests of an index and layers that are elsewhere; all of it may follow when
     /// the manifest comes from elsewhere (`travel` brings it).
     pub async fn put_manifest(&self, put: PutManifest) -> Result<StoredManifest, StorageError> {
+        self.has_room()?;
         let put = Arc::new(put);
         let (digest, document) = examine(&put).await?;
         let needed = if put.origin == Origin::Pushed { &document.blobs[..] } else { &[] };

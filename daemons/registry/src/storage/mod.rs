@@ -22,6 +22,7 @@
 //! by itself (`collect`).
 
 mod announcements;
+mod ballast;
 mod blobs;
 mod commit;
 mod damage;
@@ -48,6 +49,7 @@ use runtime::Backoff;
 use settings::{ByteSize, Pattern, Prefix};
 use tokio::task::JoinSet;
 
+pub use ballast::Ballast;
 pub use document::{Document, LARGEST_MANIFEST, annotations_of, is_manifest_type};
 pub use error::{BodyError, StorageError, Unavailable};
 pub(crate) use ledger::won;
@@ -104,6 +106,7 @@ struct Inner {
     ledger: Ledger,
     index: Index,
     chunks: ChunkStore,
+    ballast: Ballast,
     cache: Cache,
     policy: Policy,
     recent: recent::Recent,
@@ -122,10 +125,12 @@ impl Storage {
         let (index, followers) = Index::follow(context.clone());
         index.ready().await;
         wait_for(&chunks).await;
+        let ballast = Ballast::new(chunks.clone());
         let storage = Self(Arc::new(Inner {
-            ledger: Ledger::new(context, index.clone()),
+            ledger: Ledger::new(context, index.clone(), ballast.clone()),
             index,
             chunks,
+            ballast,
             cache,
             policy,
             recent: recent::Recent::default(),
@@ -150,6 +155,11 @@ impl Storage {
         &self.0.chunks
     }
 
+    /// What makes room for records when JetStream is full.
+    pub fn ballast(&self) -> &Ballast {
+        &self.0.ballast
+    }
+
     /// The hot blobs on disk.
     pub fn cache(&self) -> &Cache {
         &self.0.cache
@@ -158,6 +168,12 @@ impl Storage {
     /// What it was opened with.
     pub fn policy(&self) -> &Policy {
         &self.0.policy
+    }
+
+    /// Refuses what brings new bytes while JetStream is full: what is deleted, cancelled or collected
+    /// takes the room that there is for records.
+    fn has_room(&self) -> Result<(), StorageError> {
+        Ok(self.chunks().room().check()?)
     }
 
     /// Whether what was relied on at that time needs no write to be kept for the grace time.

@@ -46,6 +46,7 @@ impl Storage {
         if let Some(usage) = self.usage(&record.repository) {
             usage.check_alone(record.reserved)?;
         }
+        self.has_room()?;
         let id = UploadId::random();
         let key = Key::Upload(id);
         let revision = match self.ledger().create(&key, record).await {
@@ -86,6 +87,7 @@ impl Storage {
     ) -> Result<u64, StorageError> {
         let mut session = self.session(repository, id).await?;
         session.begins_at(expected_start)?;
+        self.has_room()?;
         let taken = session.take(body).await;
         let saved = session.save().await;
         taken?;

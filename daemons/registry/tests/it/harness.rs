@@ -13,6 +13,7 @@ use registry::{
     records::{RECORDS_BUCKET, TAGS_BUCKET},
     storage::{Backend, BodyError, Policy},
 };
+use settings::ByteSize;
 use supervisor::{
     Addresses, NatsServer,
     testing::{listen_at, start_in, store_in},
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) folder: TempDir,
     bound: Addresses,
     server: Option<NatsServer>,
+    /// Bytes that JetStream may have, where it is limited.
+    max_file: Option<ByteSize>,
 }
 
 impl Node {
@@ -41,17 +44,29 @@ impl Node {
     }
 
     pub(crate) async fn start_empty() -> Self {
+        Self::begin(None).await
+    }
+
+    /// One with the registry's streams, whose JetStream may have no more bytes than these.
+    pub(crate) async fn start_limited(max_file: ByteSize) -> Self {
+        let node = Self::begin(Some(max_file)).await;
+        node.make_streams().await;
+        node
+    }
+
+    async fn begin(max_file: Option<ByteSize>) -> Self {
         let (folder, bound) = (tempfile::tempdir().unwrap(), Addresses::default());
-        let mut node = Self { folder, bound, server: None };
+        let mut node = Self { folder, bound, server: None, max_file };
         node.run().await;
         node
     }
 
     /// Starts it; again at the same address, with what is on its disk.
     pub(crate) async fn run(&mut self) {
+        let limit = self.max_file.map_or_else(String::new, |most| format!(", max_file: {}", most.bytes()));
         let text = format!(
             "listen: \"{}\"\nhttp: \"127.0.0.1:-1\"\nserver_name: node\n\
-             jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+             jetstream {{ store_dir: \"{}\", sync_interval: always{limit} }}\n",
             listen_at(self.bound.client),
             store_in(self.folder.path()).display()
         );

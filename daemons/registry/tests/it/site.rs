@@ -4,13 +4,15 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use async_nats::jetstream;
 use data_encoding::BASE64;
+use futures::TryStreamExt;
 use registry::{
-    Config, RegistryConnections, RunError,
+    Config, RegistryConnections, RunError, UploadId,
     access::{Actions, NewToken, mint as mint_token},
     audit::{self, Event},
+    chunks::Lane,
 };
 use runtime::{ConnectOptions, Credentials, Pulse, http};
-use settings::{Fleet, Node as NodeToml, Pattern, builtin::AUDIT_STREAM};
+use settings::{ByteSize, Fleet, Node as NodeToml, Pattern, builtin::AUDIT_STREAM};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,15 +40,28 @@ impl Site {
 
     /// One with these lines of `[registry]` in node.toml and in fleet.toml.
     pub(crate) async fn with(of_node: &str, of_fleet: &str) -> Self {
-        let site = Self::unready(of_node, of_fleet).await;
-        site.until("ready", async |client: &Client| client.get("/readyz").await.status == 200).await;
-        site
+        Self::unready(of_node, of_fleet).await.ready().await
+    }
+
+    /// One with these lines of fleet.toml, whose JetStream may have no more bytes than these: too few for
+    /// what the audit stream reserves.
+    pub(crate) async fn limited(max_file: ByteSize, of_fleet: &str) -> Self {
+        Self::on(Node::start_limited(max_file).await, "", of_fleet).await.ready().await
+    }
+
+    async fn ready(self) -> Self {
+        self.until("ready", async |client: &Client| client.get("/readyz").await.status == 200).await;
+        self
     }
 
     /// One that need not be ready yet, or whose listener speaks TLS.
     pub(crate) async fn unready(of_node: &str, of_fleet: &str) -> Self {
         let node = Node::start().await;
         node.make_store(AUDIT_STREAM).await;
+        Self::on(node, of_node, of_fleet).await
+    }
+
+    async fn on(node: Node, of_node: &str, of_fleet: &str) -> Self {
         let secret = mint(&node).await;
         let mut site = Self {
             node,
@@ -141,13 +156,16 @@ impl Site {
         self.metric("leafbox_registry_uploads_open").await
     }
 
-    /// Messages in the stream of chunks.
+    /// Messages in the streams of chunks, without the ballast.
     pub(crate) async fn chunks(&self) -> u64 {
         let context = jetstream::new(self.nats().await);
         let mut messages = 0;
-        for lane in registry::chunks::Lane::ALL {
-            let mut stream = context.get_stream(lane.stream()).await.unwrap();
-            messages += stream.info().await.unwrap().state.messages;
+        for lane in Lane::ALL {
+            let stream = context.get_stream(lane.stream()).await.unwrap();
+            let mut subjects = stream.info_with_subjects(lane.subjects()).await.unwrap();
+            while let Some((subject, count)) = subjects.try_next().await.unwrap() {
+                messages += if subject == lane.subject(UploadId::BALLAST) { 0 } else { count as u64 };
+            }
         }
         messages
     }

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod faults;
+mod full;
 mod lists;
 mod manifests;
 mod mounts;

@@ -4,6 +4,7 @@ mod blobs;
 mod clustered;
 mod crashes;
 mod damage;
+mod full;
 mod index;
 mod manifests;
 mod parallel;

@@ -1,6 +1,6 @@
 //! Uploads, part by part.
 
-use registry::{Algorithm, StorageError};
+use registry::{Algorithm, StorageError, UploadId};
 
 use crate::harness::{
     Node, body, broken_body, collect, content, digest_of, make_streams, push, read, repository, sha256,
@@ -201,6 +201,8 @@ async fn a_full_stream_is_told_and_what_fitted_is_kept() {
     let node = Node::start_empty().await;
     make_streams(&node.client().await, "max_bytes = \"3MiB\"").await;
     let storage = node.storage().await;
+    assert!(!storage.ballast().restore().await, "it is no reason to be full");
+    storage.chunks().purge(UploadId::BALLAST).await.unwrap();
     let team = repository("team/app");
     let small = push(&storage, &team, &content(9, 500_000)).await.unwrap();
     let id = storage.begin(&team, Algorithm::Sha256, 0).await.unwrap();
@@ -209,9 +211,22 @@ async fn a_full_stream_is_told_and_what_fitted_is_kept() {
     assert!(full.to_string().contains("registry.max_bytes"), "{full}");
     let stored = storage.upload(&team, id).await.unwrap();
     assert!(stored > 1 << 20, "{stored}");
+    assert!(!storage.chunks().room().is_full(), "there is room for records, and in other streams");
     assert_eq!(read(&storage, &small).await.unwrap(), content(9, 500_000));
     storage.cancel(&team, id).await.unwrap();
     push(&storage, &team, &content(11, 2 << 20)).await.unwrap();
+}
+
+/// A regression test: it was told that the upload was interrupted, and to try again.
+#[tokio::test]
+async fn the_end_of_a_long_upload_is_told_that_the_stream_is_full() {
+    let node = Node::start_empty().await;
+    make_streams(&node.client().await, "max_bytes = \"3MiB\"").await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let bytes = content(13, 24 << 20);
+    let full = push(&storage, &team, &bytes).await.unwrap_err();
+    assert!(matches!(full, StorageError::Full { .. }), "{full}");
 }
 
 #[tokio::test]
