@@ -10,8 +10,9 @@ use registry::{
     storage::{CasError, PutManifest},
 };
 use serde_json::json;
+use settings::NodeRole;
 
-use super::{BY, image, pull, storage};
+use super::{BY, image, list::origin, pull, storage};
 use crate::{
     cli::{self, Image, Place},
     figures::{amount, count},
@@ -30,6 +31,11 @@ struct Copied {
 pub(super) async fn run(session: &Session, arguments: &cli::CopyImage) -> Result<()> {
     if let (Place::Hub(_), Place::Hub(_)) = (&arguments.source, &arguments.target) {
         bail!("both are at the hub: type this there");
+    }
+    if let Place::Hub(target) = &arguments.target
+        && session.settings.node.role == NodeRole::Hub
+    {
+        bail!("this is the hub: name the target `{target}`, without `hub://`");
     }
     if let Place::Here(target) | Place::Hub(target) = &arguments.target
         && let Some(Reference::Digest(_)) = target.reference
@@ -168,9 +174,18 @@ async fn copy_one(
 /// Has the daemon bring an image to the hub.
 async fn announce(session: &Session, storage: &Storage, image: &Image, target: &Image) -> Result<()> {
     let found = image::find(storage, image)?;
-    let Some((tag, _)) = &found.tag else {
+    let Some((tag, tagged)) = &found.tag else {
         bail!("only a tag travels to the hub: `{}:TAG`", found.repository);
     };
+    if *tagged.origin != Origin::Pushed {
+        bail!(
+            "{0}:{tag} came from {1}, and only what was pushed here travels to the hub: `leafbox registry copy \
+             {0}:{tag} REPOSITORY:TAG` makes it this node's own, which travels by itself where `registry.travel.up` \
+             in fleet.toml has a pattern for REPOSITORY",
+            found.repository,
+            origin(&tagged.origin)
+        );
+    }
     let other = match &target.reference {
         Some(Reference::Tag(other)) => other != tag,
         _ => false,

@@ -208,12 +208,9 @@ impl Site {
         let client = async || self.client_of("registry", REGISTRY_INBOX).await;
         let connections = ChunkConnections { write: client().await, read: vec![client().await] };
         let chunks = ChunkStore::open(connections, Budget::default());
-        let announce = match self.node.role {
-            NodeRole::Leaf => self.fleet.registry.travel.up.clone(),
-            NodeRole::Hub => Vec::new(),
-        };
+        let policy = Policy::of(self.node.role, &self.fleet.registry);
         let backend = Backend { client: client().await, chunks, cache: Cache::none() };
-        let opening = Storage::open(backend, Policy { announce, ..Policy::default() });
+        let opening = Storage::open(backend, policy);
         let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
         let client = self.client_of("registry", "_INBOX").await;
         let travel = Travel::new(storage.clone(), client, config).unwrap();
