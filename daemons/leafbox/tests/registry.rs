@@ -11,7 +11,7 @@ use std::{
 };
 
 use data_encoding::BASE64;
-use harness::{DEADLINE, Node, PORTS, Place, Ran, eventually, proxy::Proxy};
+use harness::{DEADLINE, Node, PORTS, Place, Ran, client, eventually, proxy::Proxy};
 use registry::{Algorithm, chunks::Hasher};
 use serde_json::{Value, json};
 
@@ -131,6 +131,48 @@ fn images_are_listed_copied_deleted_and_their_space_comes_back() {
     assert!(place.run(&["registry", "gc", "--now"]).expect(0).contains("there is nothing to delete"));
     let left = place.run(&["registry", "ls", "--json"]).json(0);
     assert_eq!(names(&left, "repository"), ["team/app"], "without a tag, its first image is still there");
+    assert_eq!(node.stop(), 0);
+}
+
+/// What the audit stream tells, as who did what to which repository and reference.
+async fn audited(place: &Place, node: &Node) -> Vec<[String; 4]> {
+    let creds = identity::layout::apply_creds(&place.path(".data/keys"), &"LEAFBOX".parse().unwrap());
+    let client = client::connect(&node.url(), &creds).await;
+    let events = client::payloads(&client, "LEAFBOX_AUDIT").await.into_iter();
+    let told = events.map(|event| {
+        let event: Value = serde_json::from_str(&event).unwrap();
+        ["who", "what", "repository", "reference"]
+            .map(|field| event[field].as_str().unwrap_or_default().to_owned())
+    });
+    told.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_command_and_retention_change_is_in_the_audit_stream() {
+    let rule = "[[registry.retain]]\nrepositories = \"old/*\"\ntags = \"**\"\nnewest = 1\n";
+    let node_file = format!("{NODE}\n[registry]\nanonymous = \"push\"\n");
+    let place = Place::new(&node_file, &format!("{FLEET}\n{rule}"));
+    let node = place.start(&["dev", "--any-port"]);
+    let digest = push(&node, "team/app", "v1", b"layer");
+    push(&node, "old/app", "v1", b"older");
+    push(&node, "old/app", "v2", b"newer");
+    place.run(&["registry", "copy", "team/app:v1", "prod/app:v2"]).expect(0);
+    place.run(&["registry", "rm", "team/app:v1", "--yes"]).expect(0);
+    place.run(&["registry", "rm", &format!("prod/app@{digest}"), "--yes"]).expect(0);
+    place.run(&["registry", "rm", "team/app:v1", "--yes"]).says(1, &["no tag v1"]);
+    place.run(&["registry", "gc"]).expect(0);
+    let told = audited(&place, &node).await;
+    let of = |who: &str| told.iter().filter(|[name, ..]| name == who).collect::<Vec<_>>();
+    assert_eq!(of("anonymous").len(), 3, "{told:?}");
+    assert_eq!(
+        of("command"),
+        [
+            &["command", "pushed", "prod/app", "v2"].map(str::to_owned),
+            &["command", "deleted", "team/app", "v1"].map(str::to_owned),
+            &["command", "deleted", "prod/app", &digest].map(str::to_owned),
+        ]
+    );
+    assert_eq!(of("retention"), [&["retention", "deleted", "old/app", "v1"].map(str::to_owned)]);
     assert_eq!(node.stop(), 0);
 }
 

@@ -163,7 +163,8 @@ async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
         }
     };
     let policy = collect::Policy::from(config.of_fleet());
-    let collector = Arc::new(Collector::new(storage.clone(), policy, format!("{} daemon", config.name())));
+    let collector = Collector::new(storage.clone(), policy, format!("{} daemon", config.name()));
+    let collector = Arc::new(collector.audited_by(audit.clone()));
     sources::count(&metrics, &storage, &travel, &collector);
     let (travels, collects) = (travel.clone(), Arc::clone(&collector));
     service.start(Parts { storage, access, travel, collector, audit });
