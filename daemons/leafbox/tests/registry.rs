@@ -6,11 +6,12 @@ mod harness;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use data_encoding::BASE64;
-use harness::{DEADLINE, Node, Place, eventually};
+use harness::{DEADLINE, Node, PORTS, Place, Ran, client, eventually, proxy::Proxy};
 use registry::{Algorithm, chunks::Hasher};
 use serde_json::{Value, json};
 
@@ -131,6 +132,136 @@ fn images_are_listed_copied_deleted_and_their_space_comes_back() {
     let left = place.run(&["registry", "ls", "--json"]).json(0);
     assert_eq!(names(&left, "repository"), ["team/app"], "without a tag, its first image is still there");
     assert_eq!(node.stop(), 0);
+}
+
+/// What the audit stream tells, as who did what to which repository and reference.
+async fn audited(place: &Place, node: &Node) -> Vec<[String; 4]> {
+    let creds = identity::layout::apply_creds(&place.path(".data/keys"), &"LEAFBOX".parse().unwrap());
+    let client = client::connect(&node.url(), &creds).await;
+    let events = client::payloads(&client, "LEAFBOX_AUDIT").await.into_iter();
+    let told = events.map(|event| {
+        let event: Value = serde_json::from_str(&event).unwrap();
+        ["who", "what", "repository", "reference"]
+            .map(|field| event[field].as_str().unwrap_or_default().to_owned())
+    });
+    told.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_command_and_retention_change_is_in_the_audit_stream() {
+    let rule = "[[registry.retain]]\nrepositories = \"old/*\"\ntags = \"**\"\nnewest = 1\n";
+    let node_file = format!("{NODE}\n[registry]\nanonymous = \"push\"\n");
+    let place = Place::new(&node_file, &format!("{FLEET}\n{rule}"));
+    let node = place.start(&["dev", "--any-port"]);
+    let digest = push(&node, "team/app", "v1", b"layer");
+    push(&node, "old/app", "v1", b"older");
+    push(&node, "old/app", "v2", b"newer");
+    place.run(&["registry", "copy", "team/app:v1", "prod/app:v2"]).expect(0);
+    place.run(&["registry", "rm", "team/app:v1", "--yes"]).expect(0);
+    place.run(&["registry", "rm", &format!("prod/app@{digest}"), "--yes"]).expect(0);
+    place.run(&["registry", "rm", "team/app:v1", "--yes"]).says(1, &["no tag v1"]);
+    place.run(&["registry", "gc"]).expect(0);
+    let told = audited(&place, &node).await;
+    let of = |who: &str| told.iter().filter(|[name, ..]| name == who).collect::<Vec<_>>();
+    assert_eq!(of("anonymous").len(), 3, "{told:?}");
+    assert_eq!(
+        of("command"),
+        [
+            &["command", "pushed", "prod/app", "v2"].map(str::to_owned),
+            &["command", "deleted", "team/app", "v1"].map(str::to_owned),
+            &["command", "deleted", "prod/app", &digest].map(str::to_owned),
+        ]
+    );
+    assert_eq!(of("retention"), [&["retention", "deleted", "old/app", "v1"].map(str::to_owned)]);
+    assert_eq!(node.stop(), 0);
+}
+
+/// A hub on another "machine", which has the keys and JWTs of `operator`.
+struct Hub<'a> {
+    place: Place,
+    operator: &'a Place,
+}
+
+impl<'a> Hub<'a> {
+    fn new(operator: &'a Place, listeners: &str, fleet: &str) -> Self {
+        let jwts = operator.path(".data/jwts");
+        let node =
+            format!("name = \"hub-1\"\nrole = \"hub\"\njwts = {jwts:?}\n{listeners}leaf = \"127.0.0.1:0\"\n");
+        Self { place: Place::new(&node, fleet), operator }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.place.command(arguments);
+        command.env("CREDENTIALS_DIRECTORY", self.operator.path(".data/keys"));
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+}
+
+/// Bytes that no link can compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let bytes = (0..length).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    });
+    bytes.collect()
+}
+
+/// The images that a node's status says are still to come to the hub.
+fn waiting(status: Ran) -> Vec<String> {
+    names(&status.json(0)["waiting_for_hub"], "repository")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_copied_from_the_hub_and_what_waits_for_it_is_told() {
+    let proxy = Proxy::start().await;
+    let fleet = format!("{FLEET}\n[registry]\ntravel = {{ up = [\"sites/**\"] }}\n");
+    let listeners = PORTS.replace("[registry]", "[registry]\nanonymous = \"push\"");
+    let uplink =
+        format!("name = \"school-1\"\n{listeners}\n[uplink]\nurls = [\"nats-leaf://{}\"]\n", proxy.address());
+    let leaf_place = Place::new(&uplink, &fleet);
+    let leaf = leaf_place.start(&["dev"]);
+    push(&leaf, "sites/app", "v1", b"of the site");
+    let status = leaf_place.run(&["registry", "status"]).expect(0);
+    assert!(status.contains("On their way to the hub") && status.contains("sites/app:v1"), "{status}");
+    assert_eq!(waiting(leaf_place.run(&["registry", "status", "--json"])), ["sites/app"]);
+    leaf_place.run(&["registry", "copy", "hub://team/app:v1", "team/app:v1"]).says(1, &["hub"]);
+
+    let hub = Hub::new(&leaf_place, &listeners, &fleet);
+    hub.run(&["registry", "copy", "a:v1", "hub://a:v1"]).says(1, &["this is the hub", "without `hub://`"]);
+    let node = hub.place.start_command(hub.command(&["run"]));
+    let layer = noise(16 << 20);
+    let digest = push(&node, "team/app", "v1", &layer);
+    proxy.heal(node.address("leaf"));
+    eventually("nothing waits", || waiting(leaf_place.run(&["registry", "status", "--json"])).is_empty());
+    assert_eq!(names(&hub.run(&["registry", "tags", "sites/app", "--json"]).json(0), "tag"), ["v1"]);
+
+    proxy.slow_down();
+    let mut copying = leaf_place.command(&["registry", "copy", "hub://team/app:v1", "team/app:v1"]);
+    let copying = copying.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("its progress is told", || {
+        let status = leaf_place.run(&["registry", "status", "--json"]).json(0);
+        let upload = &status["uploads"][0];
+        upload["repository"] == "team/app" && upload["size"] == layer.len()
+    });
+    let copied = Ran::of(copying.wait_with_output().unwrap()).expect(0);
+    assert!(copied.contains(&format!("team/app:v1 is {digest}")), "{copied}");
+    let shown = leaf_place.run(&["registry", "inspect", "team/app:v1", "--json"]).json(0);
+    assert_eq!((&shown["digest"], &shown["origin"]), (&json!(digest), &json!("hub")));
+    // A regression test: the command promised what the daemon does not do.
+    let back = leaf_place.run(&["registry", "copy", "team/app:v1", "hub://team/app:v1"]);
+    back.says(1, &["came from the hub", "registry copy team/app:v1 REPOSITORY:TAG"]);
+
+    // A regression test: it waited for ever, as at the hub nobody takes an announcement back.
+    hub.run(&["registry", "copy", "sites/app:v1", "sites/app:v2"]).expect(0);
+    assert_eq!(waiting(hub.run(&["registry", "status", "--json"])), [""; 0]);
+    assert_eq!((leaf.stop(), node.stop()), (0, 0));
 }
 
 #[test]

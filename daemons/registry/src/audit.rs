@@ -17,6 +17,8 @@ pub enum What {
     TokenRevoked,
     /// Somebody gave a name or token that is not right. At most ten a minute for each peer.
     LoginFailed,
+    /// A token was used to push or delete where it may not. At most sixty a minute.
+    Refused,
     /// A manifest was pushed, by tag or by digest.
     Pushed,
     /// A manifest, a tag or a blob was deleted.
@@ -44,8 +46,8 @@ impl audit::What for What {
     type About = About;
 }
 
-/// An event of the registry. Who did it is the name of a token, `anonymous`, or `command`; in a failed
-/// login, the name that was given.
+/// An event of the registry. Who did it is the name of a token, `anonymous`, `command`, or `retention`; in
+/// a failed login, the name that was given.
 pub type Event = audit::Event<What>;
 
 /// Takes events of the registry.

@@ -223,9 +223,10 @@ pub struct Travels {
     pub size: u64,
     /// Where it comes from.
     pub from: Origin,
-    /// The node whose daemon fetches it: others leave the upload alone while it gets on.
-    #[serde(default)]
-    pub node: String,
+    /// Who fetches it: the daemon of the node of this name, or `leafbox registry copy` there, which says
+    /// so. Others leave the upload alone while it gets on.
+    #[serde(default, rename = "node")]
+    pub fetcher: String,
 }
 
 /// What a client may do, and how it shows who it is.

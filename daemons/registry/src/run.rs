@@ -9,7 +9,7 @@ use runtime::{
     http::{Server, Serving},
     micro::{Micro, MicroError, register},
 };
-use settings::{ByteSize, NodeRole, node::Certificate};
+use settings::{ByteSize, node::Certificate};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -163,7 +163,8 @@ async fn work(opening: Opening, service: Service, shutdown: CancellationToken) {
         }
     };
     let policy = collect::Policy::from(config.of_fleet());
-    let collector = Arc::new(Collector::new(storage.clone(), policy, format!("{} daemon", config.name())));
+    let collector = Collector::new(storage.clone(), policy, format!("{} daemon", config.name()));
+    let collector = Arc::new(collector.audited_by(audit.clone()));
     sources::count(&metrics, &storage, &travel, &collector);
     let (travels, collects, keeps) = (travel.clone(), Arc::clone(&collector), storage.clone());
     service.start(Parts { storage, access, travel, collector, audit });
@@ -188,17 +189,7 @@ async fn open(config: &Config, connections: &RegistryConnections) -> Result<Stor
     let limit = config.of_node().cache_on(ByteSize(disk)).bytes();
     let cache = tokio::task::spawn_blocking(move || Cache::open(&folder, limit)).await;
     let cache = cache.unwrap_or_else(|_| Cache::none());
-    let fleet = config.of_fleet();
-    let policy = Policy {
-        grace: fleet.grace.0,
-        upload_expiry: fleet.upload_expiry.0,
-        quotas: fleet.quotas.clone(),
-        // Nobody would ever take back an announcement of the hub's.
-        announce: match config.node.role {
-            NodeRole::Leaf => fleet.travel.up.clone(),
-            NodeRole::Hub => Vec::new(),
-        },
-    };
+    let policy = Policy::of(config.node.role, config.of_fleet());
     Storage::open(Backend { client: connections.records.clone(), chunks, cache }, policy).await
 }
 

@@ -7,6 +7,10 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Context, Result};
+
+use crate::peers::Registry;
+
 /// What a response began with.
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -36,7 +40,12 @@ pub(crate) struct Request<'a> {
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn connect(registry: &Registry) -> Result<Self> {
+        let Registry { name, address, .. } = registry;
+        Self::to(*address).with_context(|| format!("{name} at {address} cannot be reached"))
+    }
+
+    fn to(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;

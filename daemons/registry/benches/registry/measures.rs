@@ -53,7 +53,7 @@ impl Blob {
 
 /// MiB/s of a push.
 pub(crate) fn put(registry: &Registry, blob: &Blob) -> Result<f64> {
-    let mut client = Client::connect(registry.address)?;
+    let mut client = Client::connect(registry)?;
     let since = Instant::now();
     put_blob(&mut client, REPOSITORY, &blob.digest, &[&blob.seed, &blob.bytes])?;
     Ok(blob.rate(since))
@@ -61,7 +61,7 @@ pub(crate) fn put(registry: &Registry, blob: &Blob) -> Result<f64> {
 
 /// MiB/s of a whole read.
 pub(crate) fn get(registry: &Registry, blob: &Blob) -> Result<f64> {
-    let mut client = Client::connect(registry.address)?;
+    let mut client = Client::connect(registry)?;
     let since = Instant::now();
     let length = get_blob(&mut client, REPOSITORY, &blob.digest, None)?;
     ensure!(length == blob.length(), "{} gave {length} bytes", registry.name);
@@ -70,7 +70,7 @@ pub(crate) fn get(registry: &Registry, blob: &Blob) -> Result<f64> {
 
 /// Milliseconds of a read of a random MiB: the median of `count`.
 pub(crate) fn range(registry: &Registry, blob: &Blob, count: u64) -> Result<f64> {
-    let mut client = Client::connect(registry.address)?;
+    let mut client = Client::connect(registry)?;
     let most = blob.length() - (1 << 20);
     let mut times = Vec::new();
     for turn in 0..count {
@@ -87,7 +87,7 @@ pub(crate) fn range(registry: &Registry, blob: &Blob, count: u64) -> Result<f64>
 /// Waits until leafbox's registry has flushed the blob into its cache.
 pub(crate) fn until_cached(registry: &Registry, blob: &Blob) -> Result<()> {
     const HITS: &str = "leafbox_registry_cache_hits_total ";
-    let mut client = Client::connect(registry.address)?;
+    let mut client = Client::connect(registry)?;
     let mut hits = || -> Result<u64> {
         get_blob(&mut client, REPOSITORY, &blob.digest, Some((0, 0)))?;
         let (_, metrics) =
@@ -133,7 +133,7 @@ fn copy(from: &str, to: &str) -> Result<f64> {
 
 /// Makes a repository of `count` tags.
 pub(crate) fn tag_many(registry: &Registry, count: usize) -> Result<()> {
-    let mut client = Client::connect(registry.address)?;
+    let mut client = Client::connect(registry)?;
     let config = b"{}".as_slice();
     put_blob(&mut client, "bench/many", &digest(&[config]), &[config])?;
     let manifest = json!({
@@ -149,7 +149,7 @@ pub(crate) fn tag_many(registry: &Registry, count: usize) -> Result<()> {
 
 /// Milliseconds of each page of 1,000 tags: the median, and how many tags all pages had.
 pub(crate) fn list_tags(registry: &Registry) -> Result<(f64, usize)> {
-    let mut client = Client::connect(registry.address)?;
+    let mut client = Client::connect(registry)?;
     let (mut times, mut tags) = (Vec::new(), 0);
     let mut next = Some("/v2/bench/many/tags/list?n=1000".to_owned());
     while let Some(path) = next {

@@ -1,6 +1,10 @@
 //! Tells who makes a request.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::http::{HeaderMap, HeaderValue};
 use runtime::{
@@ -14,16 +18,16 @@ use super::{
     bearer::{Claims, LIFETIME, Login, SigningKey},
     challenge::challenge,
     login,
-    rights::{Actions, Rights},
+    rights::{Action, Actions, Rights},
 };
 use crate::{
     Storage, StorageError,
-    audit::{Audit, Event, What},
+    audit::{About, Audit, Event, What},
     records::{TokenRecord, now},
 };
 
-/// Failed logins in the audit stream within a minute, whoever they come from: a crowd must not push
-/// everything else out of it.
+/// Failed logins in the audit stream within a minute, whoever they come from, and refusals likewise: a
+/// crowd must not push everything else out of it.
 const MOST_TOLD: u32 = 60;
 /// Characters of a user name in an event.
 const LONGEST_TOLD: usize = 64;
@@ -47,6 +51,7 @@ struct Inner {
     listen: SocketAddr,
     limiter: Limiter,
     pace: Pace,
+    pace_of_refusals: Pace,
     audit: Audit,
 }
 
@@ -64,6 +69,7 @@ impl Access {
             listen: config.listen,
             limiter: Limiter::default(),
             pace: Pace::default(),
+            pace_of_refusals: Pace::default(),
             audit,
         }))
     }
@@ -89,6 +95,21 @@ impl Access {
     /// that the request came by TLS.
     pub fn challenge(&self, refused: &Refused, headers: &HeaderMap, tls: bool) -> Option<HeaderValue> {
         challenge(refused, headers, tls, self.0.listen)
+    }
+
+    /// Tells of a token that was used to push or delete where it may not. Who only reads is not told of:
+    /// clients look for what is there as a matter of course.
+    pub(crate) fn tell(&self, refused: &Refused, peer: IpAddr) {
+        let Refused::Denied { name, action: Action::Push | Action::Delete, repository } = refused else {
+            return;
+        };
+        let Some(held_back) = self.0.pace_of_refusals.allow(MOST_TOLD, Instant::now()) else { return };
+        self.0.audit.record(Event {
+            peer: Some(peer),
+            about: About { repository: Some(repository.clone()), ..About::default() },
+            detail: Some(format!("{refused}{}", others(held_back))),
+            ..Event::new(What::Refused, name.as_ref())
+        });
     }
 
     /// A Bearer token for whoever shows these credentials, for what of `asked` they may.
@@ -173,7 +194,7 @@ impl Access {
         let at = Instant::now();
         self.0.limiter.failed(self.0.limiter.key(peer, user), at);
         if let Some(held_back) = self.0.pace.allow(MOST_TOLD, at) {
-            let others = if held_back > 0 { format!("; {held_back} more before") } else { String::new() };
+            let others = others(held_back);
             let who = tellable(user);
             tracing::info!(
                 registry.peer = %peer.address,
@@ -199,6 +220,11 @@ fn caller(token: &TokenRecord, scopes: Option<Scopes>) -> Caller {
 /// machine may say it.
 fn told(peer: &Visitor) -> String {
     peer.forwarded.map(|client| format!(" (a proxy says, for {client})")).unwrap_or_default()
+}
+
+/// How many were not told of since the last one that was.
+fn others(held_back: u32) -> String {
+    if held_back > 0 { format!("; {held_back} more before") } else { String::new() }
 }
 
 /// A user name as it may stand in a log: people paste secrets into the wrong field.

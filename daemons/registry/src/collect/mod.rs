@@ -33,8 +33,10 @@ pub use lease::{Lease, current as lease};
 pub use report::{Report, Totals};
 pub use space::{NamespaceSpace, RepositorySpace, Space, repositories, space};
 
+use self::pass::Watch;
 use crate::{
     Storage, StorageError,
+    audit::Audit,
     records::{Seconds, now},
 };
 
@@ -119,6 +121,7 @@ pub struct Collector {
     policy: Policy,
     /// Who it is, in the lease.
     name: String,
+    audit: Option<Audit>,
     wanted: Notify,
     done: Mutex<(Totals, Option<Report>)>,
 }
@@ -127,7 +130,13 @@ impl Collector {
     /// A collector that calls itself `name`, which says the node and the process, such as
     /// `shop-1 daemon`.
     pub fn new(storage: Storage, policy: Policy, name: String) -> Self {
-        Self { storage, policy, name, wanted: Notify::new(), done: Mutex::default() }
+        Self { storage, policy, name, audit: None, wanted: Notify::new(), done: Mutex::default() }
+    }
+
+    /// Tells `audit` of each tag and manifest that goes by retention.
+    #[must_use]
+    pub fn audited_by(self, audit: Audit) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// Collects every hour and whenever [`Collector::wake`] says so, until `shutdown`. Failures are
@@ -165,7 +174,8 @@ impl Collector {
             return Ok(Outcome::Busy(lease::current(&self.storage).await?.unwrap_or_default()));
         };
         let worked = {
-            let work = pass::pass(&self.storage, &held, &self.policy, now(), step);
+            let watch = Watch { step, audit: self.audit.as_ref() };
+            let work = pass::pass(&self.storage, &held, &self.policy, now(), watch);
             tokio::pin!(work);
             lease::while_held(&self.storage, &held, work).await
         };

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     Bucket, Digest, Index, Key, Storage, StorageError, UploadId,
+    audit::{About, Audit, Event, What},
     chunks::Runs,
     index::Versioned,
     records::{BlobRecord, LinkRecord, ManifestRecord, Seconds},
@@ -29,8 +30,17 @@ const AT_ONCE: usize = 16;
 /// Blobs that are marked before the first of them is purged, so that a pass that is cut short leaves few
 /// marks.
 const BATCH: usize = 256;
-/// Who changes tags by retention, in their events.
+/// Who deletes by retention, in the events of tags and of the audit stream.
 const BY: &str = "retention";
+
+/// Who is told of a pass while it goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Watch<'a> {
+    /// What it is at.
+    pub(super) step: &'a (dyn Fn(Step) + Send + Sync),
+    /// Which tags and manifests it deleted.
+    pub(super) audit: Option<&'a Audit>,
+}
 
 /// A pass under way.
 pub(super) struct Pass<'a> {
@@ -38,7 +48,7 @@ pub(super) struct Pass<'a> {
     lease: &'a Held,
     policy: &'a Policy,
     now: Seconds,
-    step: &'a (dyn Fn(Step) + Send + Sync),
+    watch: Watch<'a>,
     report: Report,
 }
 
@@ -48,10 +58,10 @@ pub(super) async fn pass(
     lease: &Held,
     policy: &Policy,
     now: Seconds,
-    step: &(dyn Fn(Step) + Send + Sync),
+    watch: Watch<'_>,
 ) -> Result<Report, StorageError> {
     let report = Report { at: now, ..Report::default() };
-    let mut pass = Pass { storage, lease, policy, now, step, report };
+    let mut pass = Pass { storage, lease, policy, now, watch, report };
     pass.index().caught_up().await?;
     pass.tags().await?;
     pass.report.unreadable = pass.index().unreadable() as u64;
@@ -98,11 +108,28 @@ impl Pass<'_> {
         self.storage.index()
     }
 
+    fn step(&self, step: Step) {
+        (self.watch.step)(step);
+    }
+
+    /// Tells of a deletion as of one that a client asked for; links are nothing that one knows of.
+    fn deleted(&self, key: &Key) {
+        let (repository, reference) = match key {
+            Key::Tag(repository, tag) => (repository, tag.to_string()),
+            Key::Manifest(repository, digest) => (repository, digest.to_string()),
+            _ => return,
+        };
+        let Some(audit) = self.watch.audit else { return };
+        let (repository, reference) = (Some(repository.clone()), Some(reference));
+        let about = About { repository, reference, digest: None };
+        audit.record(Event { about, ..Event::new(What::Deleted, BY) });
+    }
+
     async fn tags(&mut self) -> Result<(), StorageError> {
         if self.policy.retain.is_empty() {
             return Ok(());
         }
-        (self.step)(Step::Tags);
+        self.step(Step::Tags);
         for repository in self.index().repositories() {
             let contents = Contents::of(self.index(), &repository);
             for (tag, entry) in retention::surplus(&self.policy.retain, &repository, &contents.tags) {
@@ -111,6 +138,7 @@ impl Pass<'_> {
                         repository.name = %repository, tag.name = %tag,
                         "retention deleted the tag {repository}:{tag}"
                     );
+                    self.deleted(&Key::Tag(repository.clone(), tag.clone()));
                     self.report.tags += 1;
                 } else {
                     self.report.touched += 1;
@@ -122,7 +150,7 @@ impl Pass<'_> {
 
     async fn manifests(&mut self) -> Result<(), StorageError> {
         for deleting in [false, true] {
-            (self.step)(Step::Manifests);
+            self.step(Step::Manifests);
             self.index().caught_up().await?;
             for repository in self.index().repositories() {
                 let contents = Contents::of(self.index(), &repository);
@@ -143,7 +171,7 @@ impl Pass<'_> {
 
     async fn links(&mut self) -> Result<(), StorageError> {
         for deleting in [false, true] {
-            (self.step)(Step::Links);
+            self.step(Step::Links);
             self.index().caught_up_with(Bucket::Records).await?;
             for repository in self.index().repositories() {
                 let contents = Contents::of(self.index(), &repository);
@@ -184,24 +212,25 @@ impl Pass<'_> {
         let done = stream::iter(wanted).map(|(key, record, verdict)| async move {
             let mark = match verdict {
                 Verdict::Delete => {
-                    return Ok::<_, StorageError>((
-                        verdict,
-                        won(ledger.delete(&key, record.revision).await)?.is_some(),
-                    ));
+                    let deleted = won(ledger.delete(&key, record.revision).await)?;
+                    return Ok::<_, StorageError>((key, verdict, deleted.is_some()));
                 }
                 Verdict::Mark => Some(now),
                 _ => None,
             };
-            let written = ledger.update(&key, record.revision, &with_mark(&record, mark)).await;
-            Ok((verdict, won(written)?.is_some()))
+            let written = won(ledger.update(&key, record.revision, &with_mark(&record, mark)).await)?;
+            Ok((key, verdict, written.is_some()))
         });
         let mut done = done.buffer_unordered(AT_ONCE);
         let mut deleted = 0;
-        while let Some((verdict, done)) = done.try_next().await? {
+        while let Some((key, verdict, done)) = done.try_next().await? {
             match verdict {
                 _ if !done => self.report.touched += 1,
                 Verdict::Mark => self.report.marked += 1,
-                Verdict::Delete => deleted += 1,
+                Verdict::Delete => {
+                    self.deleted(&key);
+                    deleted += 1;
+                }
                 _ => {}
             }
         }
@@ -218,10 +247,10 @@ impl Pass<'_> {
         let all = free.len() as u64;
         let mut done = 0;
         for batch in free.chunks(BATCH) {
-            (self.step)(Step::Blobs { done, all });
+            self.step(Step::Blobs { done, all });
             let marking: Vec<_> = batch.iter().map(|(digest, blob)| self.mark_dying(digest, blob)).collect();
             let marked: Vec<bool> = stream::iter(marking).buffered(AT_ONCE).try_collect().await?;
-            (self.step)(Step::Blobs { done, all });
+            self.step(Step::Blobs { done, all });
             self.index().caught_up_with(Bucket::Records).await?;
             let dying = batch.iter().zip(marked).filter(|(_, marked)| *marked);
             let purging: Vec<_> = dying.map(|((digest, _), _)| self.purge(digest)).collect();
@@ -277,7 +306,7 @@ impl Pass<'_> {
     }
 
     async fn uploads(&mut self) -> Result<(), StorageError> {
-        (self.step)(Step::Uploads);
+        self.step(Step::Uploads);
         let over = self.index().uploads().into_iter().filter(|(_, upload)| {
             is_over(upload.touched, self.now, upload.kept_for(self.policy.upload_expiry))
         });
@@ -300,7 +329,7 @@ impl Pass<'_> {
     }
 
     async fn stray(&mut self) -> Result<(), StorageError> {
-        (self.step)(Step::Stray);
+        self.step(Step::Stray);
         let stray = stray(self.storage, self.policy, self.now).await?;
         if stray.is_empty() || !self.knows_all().await? {
             return Ok(());

@@ -233,6 +233,9 @@ async fn dispatch(
     let query = Query::of(uri.query().unwrap_or_default())?;
     let asked = Asked { method, headers, query, caller, peer: peer.address };
     let result = route(service, parts, &asked, target, body).await;
+    if let Err(Failure::Refused { refused, .. }) = &result {
+        parts.access.tell(refused, peer.address.ip());
+    }
     result.map_err(|failure| challenged(failure, &asked.headers))
 }
 

@@ -46,7 +46,7 @@ use std::{
 
 use async_nats::{Client, jetstream};
 use runtime::Backoff;
-use settings::{ByteSize, Pattern, Prefix};
+use settings::{ByteSize, NodeRole, Pattern, Prefix, fleet};
 use tokio::task::JoinSet;
 
 pub use ballast::Ballast;
@@ -89,6 +89,22 @@ pub struct Policy {
     pub quotas: BTreeMap<Prefix, ByteSize>,
     /// The repositories whose tags, pushed here, are to travel to the hub.
     pub announce: Vec<Pattern>,
+}
+
+impl Policy {
+    /// What fleet.toml says, at a node of this role: for the daemon and for commands alike.
+    pub fn of(role: NodeRole, registry: &fleet::Registry) -> Self {
+        Self {
+            grace: registry.grace.0,
+            upload_expiry: registry.upload_expiry.0,
+            quotas: registry.quotas.clone(),
+            // Nobody would ever take back an announcement of the hub's.
+            announce: match role {
+                NodeRole::Leaf => registry.travel.up.clone(),
+                NodeRole::Hub => Vec::new(),
+            },
+        }
+    }
 }
 
 impl Default for Policy {

@@ -12,6 +12,9 @@ use crate::Repository;
 pub struct Config {
     /// This node.
     pub node: String,
+    /// Who fetches, in the records of uploads: no two that run at the same time have the same name, or
+    /// each goes on with the other's uploads and both throw away what they fetched.
+    pub fetcher: String,
     /// Whether it is at the edge.
     pub role: NodeRole,
     /// Whether it has a way to the hub.
@@ -25,10 +28,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the two files say.
+    /// What the two files say, for the daemon.
     pub fn new(node: &Node, fleet: &Fleet, credentials: Credentials) -> Self {
         Self {
             node: node.name.to_string(),
+            fetcher: node.name.to_string(),
             role: node.role,
             uplink: !node.uplink.urls.is_empty(),
             leaves: fleet.nodes.leaves.iter().map(ToString::to_string).collect(),

@@ -165,7 +165,7 @@ impl Fetch {
             match landing.place() {
                 Place::Here => return self.share(core).await,
                 Place::Theirs(upload, record) => {
-                    // Another daemon of this hub brings it: its record tells how far it is.
+                    // Another brings it, of this hub or on this node: its record tells how far it is.
                     self.progress.send_modify(|progress| {
                         progress.size = record.travels.as_ref().map(|travels| travels.size);
                         progress.offset = record.offset;

@@ -26,9 +26,9 @@ use crate::{
 const STEP: Duration = Duration::from_secs(1);
 /// On a slow link a chunk takes longer than that; after this it is stored although it is not full.
 const LONGEST_STEP: Duration = Duration::from_secs(10);
-/// An upload of another daemon that stood still for so long is gone on with.
+/// An upload of another fetcher that stood still for so long is gone on with.
 const ABANDONED: Seconds = 30;
-/// How often the record of another daemon's upload is looked at when nothing tells of a change.
+/// How often the record of another's upload is looked at when nothing tells of a change.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Where a blob is.
@@ -37,7 +37,7 @@ pub(super) enum Place {
     Here,
     /// A part of it, in an upload that is ours to go on with.
     Ours(UploadId, Versioned<UploadRecord>),
-    /// Another daemon brings it.
+    /// Another daemon, or a command, brings it.
     Theirs(UploadId, Versioned<UploadRecord>),
     /// Nothing of it is here.
     Nowhere,
@@ -64,9 +64,9 @@ impl<'a> Landing<'a> {
             return Place::Here;
         }
         let Some((upload, record)) = self.furthest() else { return Place::Nowhere };
-        let node = record.travels.as_ref().map(|travels| travels.node.as_str());
+        let fetcher = record.travels.as_ref().map(|travels| travels.fetcher.as_str());
         let is_alive = record.touched.saturating_add(ABANDONED) > now();
-        if is_alive && node != Some(&self.core.config.node) {
+        if is_alive && fetcher != Some(&self.core.config.fetcher) {
             Place::Theirs(upload, record)
         } else {
             Place::Ours(upload, record)
@@ -101,7 +101,7 @@ impl<'a> Landing<'a> {
     /// Begins an upload.
     pub(super) async fn begin(&self, repository: &Repository, size: u64) -> Result<UploadId, TravelError> {
         let (digest, from) = (self.digest.clone(), self.source.origin());
-        let travels = Travels { digest, size, from, node: self.core.config.node.clone() };
+        let travels = Travels { digest, size, from, fetcher: self.core.config.fetcher.clone() };
         Ok(self.core.storage.begin_travel(repository, travels).await?)
     }
 

@@ -17,7 +17,7 @@ async fn open(node: &Node, shutdown: &CancellationToken) -> (Audit, JoinHandle<(
 }
 
 /// All events with their subjects.
-async fn events(node: &Node) -> Vec<(String, Event)> {
+pub(crate) async fn events(node: &Node) -> Vec<(String, Event)> {
     let context = jetstream::new(node.client().await);
     let stream = context.get_stream(AUDIT_STREAM).await.unwrap();
     let mut events = Vec::new();

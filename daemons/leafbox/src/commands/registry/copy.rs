@@ -6,12 +6,20 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use registry::{
     Digest, Key, Reference, Repository, Storage, Tag,
+    audit::{About, Audit, Event, What},
     records::{AnnounceRecord, Origin, now},
     storage::{CasError, PutManifest},
 };
 use serde_json::json;
+use settings::NodeRole;
 
-use super::{BY, image, pull, storage};
+use super::{
+    BY,
+    audited::{audited, event},
+    image,
+    list::origin,
+    pull,
+};
 use crate::{
     cli::{self, Image, Place},
     figures::{amount, count},
@@ -31,29 +39,34 @@ pub(super) async fn run(session: &Session, arguments: &cli::CopyImage) -> Result
     if let (Place::Hub(_), Place::Hub(_)) = (&arguments.source, &arguments.target) {
         bail!("both are at the hub: type this there");
     }
+    if let Place::Hub(target) = &arguments.target
+        && session.settings.node.role == NodeRole::Hub
+    {
+        bail!("this is the hub: name the target `{target}`, without `hub://`");
+    }
     if let Place::Here(target) | Place::Hub(target) = &arguments.target
         && let Some(Reference::Digest(_)) = target.reference
     {
         bail!("{target} names a digest, which is the image's own: name the repository, or a tag in it");
     }
-    let storage = storage::open(session).await?;
-    match (&arguments.source, &arguments.target) {
-        (source @ Place::Here(image), Place::Here(target)) => {
-            copy_here(&storage, source, image, target, arguments).await
+    audited(session, async |storage, audit| match (&arguments.source, &arguments.target) {
+        (Place::Here(image), Place::Here(target)) => {
+            copy_here(storage, audit, image, target, arguments).await
         }
-        (source @ Place::Hub(image), Place::Here(target)) => {
-            pull::from_hub(session, &storage, image).await?;
-            copy_here(&storage, source, image, target, arguments).await
+        (Place::Hub(image), Place::Here(target)) => {
+            pull::from_hub(session, storage, image).await?;
+            copy_here(storage, audit, image, target, arguments).await
         }
-        (Place::Here(image), Place::Hub(target)) => announce(session, &storage, image, target).await,
+        (Place::Here(image), Place::Hub(target)) => announce(session, storage, image, target).await,
         (Place::Hub(_), Place::Hub(_)) => unreachable!("refused above"),
-    }
+    })
+    .await
 }
 
 /// Copies what is in one repository here to another, or to another tag. No bytes move.
 async fn copy_here(
     storage: &Storage,
-    source: &Place,
+    audit: &Audit,
     image: &Image,
     target: &Image,
     arguments: &cli::CopyImage,
@@ -67,13 +80,14 @@ async fn copy_here(
     // What was pulled from the hub to where it is wanted is there, and keeps on following the hub's.
     let same =
         found.repository == target.repository && found.tag.as_ref().map(|(tag, _)| tag) == tag.as_ref();
-    if !same || matches!(source, Place::Here(_)) {
+    if !same || matches!(arguments.source, Place::Here(_)) {
         let manifests = tree(storage, &found.repository, &found.digest, arguments.referrers);
         let bar = ProgressBar::new(manifests.len() as u64);
         bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} manifests")?);
         for manifest in &manifests {
-            let tags = if *manifest == found.digest { tag.iter().cloned().collect() } else { Vec::new() };
-            copy_one(storage, &found.repository, &target.repository, manifest, tags, &mut copied).await?;
+            let tag = tag.as_ref().filter(|_| *manifest == found.digest);
+            copy_one(storage, &found.repository, &target.repository, manifest, tag, &mut copied).await?;
+            audit.record(pushed(&found.repository, &target.repository, manifest, tag));
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -84,7 +98,7 @@ async fn copy_here(
     };
     if arguments.json {
         let shown = json!({
-            "source": source.to_string(),
+            "source": arguments.source.to_string(),
             "target": name,
             "digest": found.digest,
             "manifests": copied.manifests,
@@ -130,12 +144,20 @@ fn tree(storage: &Storage, repository: &Repository, root: &Digest, referrers: bo
     order
 }
 
+/// What the daemon tells of a manifest that a client pushes; its blobs were mounted, as the detail says.
+fn pushed(from: &Repository, to: &Repository, digest: &Digest, tag: Option<&Tag>) -> Event {
+    let named = tag.map_or_else(|| Reference::Digest(digest.clone()), |tag| Reference::Tag(tag.clone()));
+    let event = event(What::Pushed, to, &named);
+    let about = About { digest: Some(digest.clone()), ..event.about };
+    Event { about, detail: Some(format!("from {from}")), ..event }
+}
+
 async fn copy_one(
     storage: &Storage,
     from: &Repository,
     to: &Repository,
     digest: &Digest,
-    tags: Vec<Tag>,
+    tag: Option<&Tag>,
     copied: &mut Copied,
 ) -> Result<()> {
     let gone = || format!("{from}@{digest} was deleted meanwhile");
@@ -155,7 +177,7 @@ async fn copy_one(
     let put = PutManifest {
         repository: to.clone(),
         digest: Some(digest.clone()),
-        tags,
+        tags: tag.into_iter().cloned().collect(),
         media_type: manifest.media_type.clone(),
         bytes,
         by: BY.to_owned(),
@@ -168,9 +190,18 @@ async fn copy_one(
 /// Has the daemon bring an image to the hub.
 async fn announce(session: &Session, storage: &Storage, image: &Image, target: &Image) -> Result<()> {
     let found = image::find(storage, image)?;
-    let Some((tag, _)) = &found.tag else {
+    let Some((tag, tagged)) = &found.tag else {
         bail!("only a tag travels to the hub: `{}:TAG`", found.repository);
     };
+    if *tagged.origin != Origin::Pushed {
+        bail!(
+            "{0}:{tag} came from {1}, and only what was pushed here travels to the hub: `leafbox registry copy \
+             {0}:{tag} REPOSITORY:TAG` makes it this node's own, which travels by itself where `registry.travel.up` \
+             in fleet.toml has a pattern for REPOSITORY",
+            found.repository,
+            origin(&tagged.origin)
+        );
+    }
     let other = match &target.reference {
         Some(Reference::Tag(other)) => other != tag,
         _ => false,

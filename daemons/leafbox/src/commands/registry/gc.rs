@@ -3,11 +3,13 @@
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use registry::{
+    Storage,
+    audit::Audit,
     collect::{Collector, Outcome, Policy, Report, Step},
     records::now,
 };
 
-use super::{list::when, storage};
+use super::{audited::audited, list::when, storage};
 use crate::{
     figures::{amount, count, span},
     say,
@@ -15,30 +17,18 @@ use crate::{
 };
 
 pub(super) async fn run(session: &Session, dry_run: bool, at_once: bool, as_json: bool) -> Result<()> {
-    let storage = storage::open(session).await?;
     let mut policy = Policy::from(&session.settings.fleet.registry);
     if at_once {
         policy.grace = 0;
     }
     let name = format!("leafbox registry gc on {}", session.settings.node.name);
-    let collector = Collector::new(storage, policy, name);
     let report = if dry_run {
-        collector.rehearse().await?
+        Collector::new(storage::open(session).await?, policy, name).rehearse().await?
     } else {
-        let bar = ProgressBar::no_length();
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
-        bar.enable_steady_tick(std::time::Duration::from_millis(100));
-        let shown = bar.clone();
-        let outcome = collector.pass(&move |step| shown.set_message(words(step))).await;
-        bar.finish_and_clear();
-        match outcome? {
-            Outcome::Done(report) => report,
-            Outcome::Busy(lease) => bail!(
-                "{} collects at the moment: try again when it is done, in {} at the latest if it died",
-                lease.holder,
-                span(lease.until.saturating_sub(now()))
-            ),
-        }
+        let collects = async |storage: &Storage, audit: &Audit| {
+            collect(&Collector::new(storage.clone(), policy, name).audited_by(audit.clone())).await
+        };
+        audited(session, collects).await?
     };
     if as_json {
         say!("{}", serde_json::to_string_pretty(&report)?);
@@ -46,6 +36,24 @@ pub(super) async fn run(session: &Session, dry_run: bool, at_once: bool, as_json
         print(&report, session.settings.fleet.registry.grace.0.as_secs());
     }
     Ok(())
+}
+
+/// One pass, while it is shown how far it is.
+async fn collect(collector: &Collector) -> Result<Report> {
+    let bar = ProgressBar::no_length();
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
+    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    let shown = bar.clone();
+    let outcome = collector.pass(&move |step| shown.set_message(words(step))).await;
+    bar.finish_and_clear();
+    match outcome? {
+        Outcome::Done(report) => Ok(report),
+        Outcome::Busy(lease) => bail!(
+            "{} collects at the moment: try again when it is done, in {} at the latest if it died",
+            lease.holder,
+            span(lease.until.saturating_sub(now()))
+        ),
+    }
 }
 
 fn words(step: Step) -> String {

@@ -3,6 +3,7 @@
 //! Everything but `status` works without the daemon: it opens the same storage, with the creds of the
 //! registry's user.
 
+mod audited;
 mod copy;
 mod gc;
 mod image;

@@ -28,6 +28,8 @@ pub(super) async fn from_hub(session: &Session, storage: &Storage, image: &Image
     let reference = image.reference.clone().map_or_else(|| "latest".parse(), Ok)?;
     let repository = &image.repository;
     let config = Config::new(node, &session.settings.fleet, Credentials::in_directory(&session.keys));
+    // Not the daemon's name: what one of the two fetches, the other follows.
+    let config = Config { fetcher: format!("{} command", node.name), ..config };
     let travel = Travel::new(storage.clone(), storage::connect_to_travel(session).await?, config)?;
     renew(&travel, storage, repository, &reference).await?;
     let there = travel.fetch_manifest(repository, &reference).await;

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use registry::{Digest, Index, Repository, Storage, Tag};
+use registry::{Digest, Index, Reference, Repository, Storage, Tag, audit::What};
 use settings::fleet;
 
-use super::{BY, image, storage};
+use super::{
+    BY,
+    audited::{audited, event},
+    image::{self, Found},
+};
 use crate::{
     cli,
     commands::enroll::paste,
@@ -23,13 +27,23 @@ pub(super) async fn run(session: &Session, image: &cli::Image, yes: bool) -> Res
             image.repository
         );
     }
-    let storage = storage::open(session).await?;
-    let found = image::find(&storage, image)?;
     let registry = &session.settings.fleet.registry;
-    match &found.tag {
-        Some((tag, _)) => remove_tag(&storage, registry, &found.repository, tag, &found.digest, yes).await,
-        None => remove_manifest(&storage, registry, &found.repository, &found.digest, yes).await,
-    }
+    audited(session, async |storage, audit| {
+        let Found { repository, tag, digest } = image::find(storage, image)?;
+        let removed = match tag {
+            Some((tag, _)) => {
+                remove_tag(storage, registry, &repository, &tag, &digest, yes).await?;
+                Reference::Tag(tag)
+            }
+            None => {
+                remove_manifest(storage, registry, &repository, &digest, yes).await?;
+                Reference::Digest(digest)
+            }
+        };
+        audit.record(event(What::Deleted, &repository, &removed));
+        Ok(())
+    })
+    .await
 }
 
 async fn remove_tag(

@@ -52,13 +52,7 @@ pub(super) async fn open_on(session: &Session, client: Client) -> Result<Storage
     let connections = ChunkConnections { write: client.clone(), read: Vec::new() };
     let chunks = ChunkStore::open(connections, Budget::default());
     let backend = Backend { client, chunks, cache: Cache::none() };
-    let registry = &session.settings.fleet.registry;
-    let policy = Policy {
-        grace: registry.grace.0,
-        upload_expiry: registry.upload_expiry.0,
-        quotas: registry.quotas.clone(),
-        announce: registry.travel.up.clone(),
-    };
+    let policy = Policy::of(session.settings.node.role, &session.settings.fleet.registry);
     let storage = tokio::time::timeout(PATIENCE, Storage::open(backend, policy)).await;
     let storage = storage.ok().context(
         "the registry's stores do not answer: `leafbox status` shows whether they are there, `leafbox apply` makes \

@@ -1,16 +1,13 @@
 //! `leafbox registry token`: what clients log in with.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use registry::{
     access::{self, Actions, NewToken},
-    audit,
     records::{TokenRecord, now},
 };
 use serde_json::{Value, json};
-use settings::LEAFBOX_ACCOUNT;
-use tokio_util::sync::CancellationToken;
 
-use super::{BY, list::when, storage};
+use super::{BY, audited::audited, list::when, storage};
 use crate::{cli, figures::span, say, session::Session, table::Table};
 
 pub(super) async fn run(session: &Session, command: &cli::Token) -> Result<()> {
@@ -88,26 +85,6 @@ async fn revoke(session: &Session, name: &str) -> Result<()> {
     .await?;
     say!("{name} is revoked: whoever has its secret is refused from now on");
     Ok(())
-}
-
-/// Does something that leaves an event in LEAFBOX_AUDIT, and waits until it is there.
-async fn audited<T>(
-    session: &Session,
-    act: impl AsyncFnOnce(&registry::Storage, &audit::Audit) -> Result<T>,
-) -> Result<T> {
-    let client = storage::connect(session).await?;
-    let storage = storage::open_on(session, client.clone()).await?;
-    let (audit, publisher) = audit::channel(&client, session.settings.node.name.as_str());
-    let done = act(&storage, &audit).await;
-    drop(audit);
-    let stopped = CancellationToken::new();
-    stopped.cancel();
-    publisher.run(stopped).await;
-    client
-        .flush()
-        .await
-        .with_context(|| format!("nats-server did not take an event of {LEAFBOX_ACCOUNT}"))?;
-    done
 }
 
 /// All but the hash, which nobody needs.

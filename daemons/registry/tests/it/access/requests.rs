@@ -238,6 +238,32 @@ async fn too_many_failures_are_told_with_the_time_to_wait() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_not_push_or_delete_is_told_of_and_no_crowd_of_it() {
+    let site = Site::start().await;
+    let reader = site.client_with("reader", &["team/*"], "pull").await;
+    let path = "/v2/team/app/manifests/v1";
+    reader.get("/v2/other/manifests/v1").await.fails(403, "DENIED");
+    site.anonymous().delete(path).await.is(401);
+    reader.send("PUT", path, &[], b"{}").await.fails(403, "DENIED");
+    for _ in 0..100 {
+        reader.delete(path).await.fails(403, "DENIED");
+    }
+    let refused = async || {
+        let events = site.audited().await.into_iter();
+        events.filter(|event| event.what == What::Refused).collect::<Vec<Event>>()
+    };
+    until("sixty are told", async || refused().await.len() == 60).await;
+    let (push, delete) = (&refused().await[0], &refused().await[1]);
+    for (event, action) in [(push, "push"), (delete, "delete")] {
+        assert_eq!((event.who.as_str(), event.peer), ("reader", Some("127.0.0.1".parse().unwrap())));
+        assert_eq!(event.about.repository.as_ref().unwrap().as_str(), "team/app");
+        let detail = event.detail.as_ref().unwrap();
+        assert!(detail.contains(&format!("may not {action} in `team/app`")), "{detail}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn what_clients_change_is_in_the_audit_stream_with_who_and_from_where() {
     let mut site = Site::start().await;
     let context = jetstream::new(site.nats().await);

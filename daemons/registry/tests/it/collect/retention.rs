@@ -4,14 +4,19 @@ use async_nats::jetstream;
 use futures::TryStreamExt;
 use registry::{
     Digest, Key, Reference, Repository, Storage,
-    collect::Policy,
+    audit::{self, What},
+    collect::{Collector, Policy},
     records::{TAGS_BUCKET, TagRecord},
 };
 use serde_json::json;
-use settings::fleet::Retain;
+use settings::{builtin::AUDIT_STREAM, fleet::Retain};
+use tokio_util::sync::CancellationToken;
 
 use super::{IMAGE, index_of, manifest, pass, push_image};
-use crate::harness::{Node, repository, tag};
+use crate::{
+    audit::events,
+    harness::{Node, repository, tag},
+};
 
 fn policy(grace: u64, newest: u32) -> Policy {
     let rule = Retain { repositories: "team/*".parse().unwrap(), tags: "v*".parse().unwrap(), newest };
@@ -66,6 +71,33 @@ async fn old_tags_go_with_all_that_only_they_led_to_and_each_is_an_event() {
         .unwrap();
     let last: TagRecord = serde_json::from_slice(&events.last().unwrap().value).unwrap();
     assert_eq!((last.by.as_str(), last.digest, last.previous), ("retention", None, Some(images[0].clone())));
+}
+
+#[tokio::test]
+async fn each_tag_and_manifest_that_goes_by_retention_is_in_the_audit_stream() {
+    let node = Node::start().await;
+    node.make_store(AUDIT_STREAM).await;
+    let storage = node.storage().await;
+    let team = repository("team/app");
+    let old = push_image(&storage, &team, 1, &["v1"]).await;
+    push_image(&storage, &team, 2, &["v2"]).await;
+
+    let (audit, publisher) = audit::channel(&node.client().await, "shop-1");
+    let collector = Collector::new(storage, policy(0, 1), "test".to_owned()).audited_by(audit);
+    collector.pass(&|_| {}).await.unwrap();
+    drop(collector);
+    publisher.run(CancellationToken::new()).await;
+    let events = events(&node).await;
+    let told: Vec<_> = events
+        .iter()
+        .map(|(subject, event)| {
+            assert_eq!(subject, "leafbox.audit.shop-1.registry.deleted");
+            assert_eq!((event.what, event.who.as_str(), event.peer), (What::Deleted, "retention", None));
+            assert_eq!(event.about.repository.as_ref(), Some(&team));
+            event.about.reference.clone().unwrap()
+        })
+        .collect();
+    assert_eq!(told, ["v1".to_owned(), old.to_string()]);
 }
 
 #[tokio::test]

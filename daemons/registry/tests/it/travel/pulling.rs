@@ -1,11 +1,11 @@
 //! A leaf pulls through from its hub what it does not have.
 
 use futures::future::join_all;
-use registry::travel::TravelError;
+use registry::{Storage, travel::TravelError};
 
 use super::{
     relay::Relay,
-    site::{Image, Site, fleet, layers},
+    site::{Image, Site, fleet, get, layers},
 };
 use crate::harness::{self, collect, sha256};
 
@@ -110,6 +110,48 @@ async fn many_who_want_a_blob_share_one_fetch() {
     }
     let stranger = leaf.get("third/app", &digest).await.unwrap();
     assert!(stranger.is_none(), "the hub has it in other repositories only");
+}
+
+/// A regression test: as both called themselves by the node's name, each took the other's upload for its
+/// own, and both threw away half of what they fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_and_a_command_of_a_node_fetch_a_blob_once_between_them() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    relay.lead_to(hub.leaf_address());
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let image = hub.push("team/app", "", &layers(1, &[16 << 20, 15 << 20])).await;
+    let (storage, command) = leaf.command().await;
+    let repository = harness::repository("team/app");
+    harness::until("the link is up", async || {
+        let one = sha256(&image.blobs[1]);
+        leaf.travel().size(&repository, &one).await.is_ok() && command.size(&repository, &one).await.is_ok()
+    })
+    .await;
+    relay.slow_down();
+    for (blob, first, second, fetcher) in [
+        (&image.blobs[1], leaf.travel(), &command, "shop-1"),
+        (&image.blobs[2], &command, leaf.travel(), "shop-1 command"),
+    ] {
+        let digest = sha256(blob);
+        let before = hub.travel().counters().now().sent;
+        let joins = async {
+            let is_begun = |storage: &Storage| {
+                let mut uploads = storage.index().uploads().into_iter();
+                uploads.any(|(_, upload)| upload.travels.as_ref().unwrap().fetcher == fetcher)
+            };
+            harness::until("both know of the upload", async || {
+                is_begun(leaf.storage()) && is_begun(&storage)
+            })
+            .await;
+            get(second, "team/app", &digest).await
+        };
+        let (got, joined) = tokio::join!(get(first, "team/app", &digest), joins);
+        assert!(got.unwrap().unwrap() == *blob && joined.unwrap().unwrap() == *blob);
+        let sent = hub.travel().counters().now().sent - before;
+        assert_eq!(sent, blob.len() as u64, "what {fetcher} fetches is fetched by nobody else");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,33 +178,43 @@ impl Site {
 
     /// Starts the registry.
     pub(crate) async fn open(&mut self) {
-        self.registry = Some(self.daemon(&self.node).await);
+        self.registry = Some(self.daemon(self.travel_of(&self.node)).await);
     }
 
     /// A daemon of another node of the cluster, which has the same streams.
     pub(crate) async fn another(&self, node: &str) -> Running {
-        self.daemon(&Node { name: node.parse().unwrap(), ..self.node.clone() }).await
+        self.daemon(self.travel_of(&Node { name: node.parse().unwrap(), ..self.node.clone() })).await
     }
 
-    async fn daemon(&self, node: &Node) -> Running {
-        let client = async || self.client_of("registry", REGISTRY_INBOX).await;
-        let connections = ChunkConnections { write: client().await, read: vec![client().await] };
-        let chunks = ChunkStore::open(connections, Budget::default());
-        let announce = match self.node.role {
-            NodeRole::Leaf => self.fleet.registry.travel.up.clone(),
-            NodeRole::Hub => Vec::new(),
-        };
-        let backend = Backend { client: client().await, chunks, cache: Cache::none() };
-        let opening = Storage::open(backend, Policy { announce, ..Policy::default() });
-        let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
-        let credentials = Credentials::in_directory(self.folder.path().join("keys"));
-        let config = Config::new(node, &self.fleet, credentials);
-        let client = self.client_of("registry", "_INBOX").await;
-        let travel = Travel::new(storage.clone(), client, config).unwrap();
+    /// What `leafbox registry copy` opens on this node, beside the daemon; dropped as it ends.
+    pub(crate) async fn command(&self) -> (Storage, Travel) {
+        let config = self.travel_of(&self.node);
+        self.storage_and_travel(Config { fetcher: format!("{} command", self.node.name), ..config }).await
+    }
+
+    fn travel_of(&self, node: &Node) -> Config {
+        Config::new(node, &self.fleet, Credentials::in_directory(self.folder.path().join("keys")))
+    }
+
+    async fn daemon(&self, config: Config) -> Running {
+        let (storage, travel) = self.storage_and_travel(config).await;
         let shutdown = CancellationToken::new();
         let (served, stop) = (travel.clone(), shutdown.clone());
         let serving = tokio::spawn(async move { served.serve(stop).await });
         Running { storage, travel, shutdown, serving }
+    }
+
+    async fn storage_and_travel(&self, config: Config) -> (Storage, Travel) {
+        let client = async || self.client_of("registry", REGISTRY_INBOX).await;
+        let connections = ChunkConnections { write: client().await, read: vec![client().await] };
+        let chunks = ChunkStore::open(connections, Budget::default());
+        let policy = Policy::of(self.node.role, &self.fleet.registry);
+        let backend = Backend { client: client().await, chunks, cache: Cache::none() };
+        let opening = Storage::open(backend, policy);
+        let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
+        let client = self.client_of("registry", "_INBOX").await;
+        let travel = Travel::new(storage.clone(), client, config).unwrap();
+        (storage, travel)
     }
 
     /// Ends the registry, which leaves nothing of it in memory.
@@ -266,11 +276,7 @@ impl Site {
 
     /// A blob as a client gets it, from here or from elsewhere.
     pub(crate) async fn get(&self, repository: &str, digest: &Digest) -> Result<Option<Bytes>, TravelError> {
-        let following = self.travel().blob(&harness::repository(repository), digest).await?;
-        let Some(following) = following else { return Ok(None) };
-        let size = following.size;
-        let pieces: Vec<Bytes> = following.stream(0..size).try_collect().await?;
-        Ok(Some(pieces.concat().into()))
+        get(self.travel(), repository, digest).await
     }
 
     /// Has a manifest fetched.
@@ -280,6 +286,19 @@ impl Site {
         let fetching = self.travel().fetch_manifest(&repository, &reference);
         tokio::time::timeout(DEADLINE, fetching).await.unwrap()
     }
+}
+
+/// A blob as a client of this daemon or command gets it.
+pub(crate) async fn get(
+    travel: &Travel,
+    repository: &str,
+    digest: &Digest,
+) -> Result<Option<Bytes>, TravelError> {
+    let following = travel.blob(&harness::repository(repository), digest).await?;
+    let Some(following) = following else { return Ok(None) };
+    let size = following.size;
+    let pieces: Vec<Bytes> = following.stream(0..size).try_collect().await?;
+    Ok(Some(pieces.concat().into()))
 }
 
 /// A manifest and the blobs that it needs.
