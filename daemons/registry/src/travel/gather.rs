@@ -4,7 +4,7 @@
 //! here: who dies on the way is followed by another, which goes on with the same uploads.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,13 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Core,
     answer::told,
-    blobs,
     error::TravelError,
     images::BY,
     manifest::Needs,
-    peer::Resolved,
     protocol::{Announce, Gathered, Head},
     source::Source,
+    whole::Walk,
 };
 use crate::{Digest, Reference, Repository, Tag, storage::PutManifest};
 
@@ -101,16 +100,22 @@ pub(super) async fn announced(core: &Arc<Core>, leaf: &str, announce: Announce) 
     Head { gathered: Some(Gathered::default()), ..Head::new() }
 }
 
-/// Whether the tag stands for what was announced, and what refers to it is here too.
+/// Whether the tag stands for what was announced, whole, and what refers to it is here too.
 fn is_here(core: &Core, announce: &Announce) -> bool {
+    let tagged = core.storage.index().tag(&announce.repository, &announce.tag);
+    tagged.is_some_and(|tagged| tagged.digest == announce.digest)
+        && is_whole(core, &announce.repository, &announce.digest, 0)
+        && announce.referrers.iter().all(|referrer| is_whole(core, &announce.repository, referrer, 0))
+}
+
+/// Whether a manifest is here with its blobs. Of an index, that goes for the manifests that are here: it
+/// may lack some where it was pushed.
+fn is_whole(core: &Core, repository: &Repository, digest: &Digest, depth: usize) -> bool {
     let index = core.storage.index();
-    let repository = &announce.repository;
-    let is_tagged = index.tag(repository, &announce.tag).map(|tagged| tagged.digest);
-    let is_whole = |digest: &Digest| {
-        let manifest = index.manifest(repository, digest);
-        manifest.is_some_and(|manifest| manifest.blobs.iter().all(|blob| core.has(repository, blob)))
-    };
-    is_tagged.as_ref() == Some(&announce.digest) && announce.referrers.iter().all(is_whole)
+    let Some(manifest) = index.manifest(repository, digest) else { return false };
+    let mut children = manifest.manifests.iter().filter(|child| index.manifest(repository, child).is_some());
+    manifest.blobs.iter().all(|blob| core.has(repository, blob))
+        && (depth >= DEEPEST || children.all(|child| is_whole(core, repository, child, depth + 1)))
 }
 
 fn progress(core: &Core, job: &Job) -> Gathered {
@@ -127,13 +132,18 @@ fn progress(core: &Core, job: &Job) -> Gathered {
 }
 
 async fn gather(core: &Arc<Core>, source: &Source, announce: &Announce) -> Result<(), TravelError> {
-    let mut seen = BTreeSet::new();
     let repository = &announce.repository;
-    if !tree(core, source, announce, announce.digest.clone(), &mut seen, 0).await? {
-        return Err(TravelError::Unknown { side: source.side() });
-    }
-    for referrer in &announce.referrers {
-        tree(core, source, announce, referrer.clone(), &mut seen, 0).await?;
+    loop {
+        let mut walk = Walk::begin(core, source, repository).await?;
+        if !tree(core, &mut walk, announce, announce.digest.clone(), 0).await? {
+            return Err(TravelError::Unknown { side: source.side() });
+        }
+        for referrer in &announce.referrers {
+            tree(core, &mut walk, announce, referrer.clone(), 0).await?;
+        }
+        if !walk.has_brought() {
+            break;
+        }
     }
     let found = core.storage.manifest(repository, &Reference::Digest(announce.digest.clone())).await?;
     let found = found.ok_or_else(|| TravelError::Unknown { side: source.side() })?;
@@ -156,47 +166,25 @@ async fn gather(core: &Arc<Core>, source: &Source, announce: &Announce) -> Resul
 
 /// Brings a manifest and all that the leaf has of what it needs; `false` when the leaf has none.
 fn tree<'a>(
-    core: &'a Arc<Core>,
-    source: &'a Source,
+    core: &'a Core,
+    walk: &'a mut Walk<'_>,
     announce: &'a Announce,
     digest: Digest,
-    seen: &'a mut BTreeSet<Digest>,
     depth: usize,
 ) -> BoxFuture<'a, Result<bool, TravelError>> {
     Box::pin(async move {
-        let repository = &announce.repository;
-        if depth > DEEPEST || !seen.insert(digest.clone()) {
+        if depth > DEEPEST || !walk.is_new(&digest) {
             return Ok(true);
         }
-        let resolved = if let Some(record) = core.storage.index().manifest(repository, &digest) {
-            let bytes = core.storage.manifest_bytes(&digest).await?;
-            let (media_type, size) = (record.media_type.clone(), record.size);
-            Some(Resolved { digest: digest.clone(), media_type, size, bytes: Some(bytes) })
-        } else {
-            source.manifest(repository, &Reference::Digest(digest.clone()), None).await?
-        };
-        let Some(resolved) = resolved else { return Ok(false) };
-        let bytes = resolved.bytes.unwrap_or_default();
+        let Some(bytes) = walk.manifest(&digest).await? else { return Ok(false) };
         let needs = Needs::of(&bytes);
+        note(core, announce, &needs.blobs);
+        let blobs = needs.digests();
         for child in needs.children {
             // An index may lack manifests, and then the leaf lacks them too.
-            tree(core, source, announce, child.digest, seen, depth + 1).await?;
+            tree(core, walk, announce, child.digest, depth + 1).await?;
         }
-        note(core, announce, &needs.blobs);
-        // It comes before its blobs, which the collector would take for forsaken on a slow link. No tag
-        // stands for it until they are here.
-        let put = PutManifest {
-            repository: repository.clone(),
-            digest: Some(digest),
-            tags: Vec::new(),
-            media_type: resolved.media_type,
-            bytes,
-            by: BY.to_owned(),
-            origin: source.origin(),
-        };
-        core.storage.put_manifest(put).await?;
-        let blobs: Vec<Digest> = needs.blobs.into_iter().map(|(digest, _)| digest).collect();
-        blobs::bring(core, repository, &blobs, source).await?;
+        walk.blobs(&blobs).await?;
         Ok(true)
     })
 }

@@ -16,10 +16,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Core, blobs, error::TravelError, manifest::Needs, peer::Resolved, source::Source};
+use super::{
+    Core,
+    error::TravelError,
+    manifest::{Child, Needs},
+    peer::Resolved,
+    source::Source,
+    whole::Walk,
+};
 use crate::{Digest, Reference, Repository, Tag, index::Tagged, records::Origin, storage::PutManifest};
 
 /// How often a tag is looked at again.
@@ -141,8 +147,14 @@ async fn renew(
         return bring_referrers(core, source, repository, &digest).await;
     }
     put(core, repository, resolved.clone(), Vec::new(), source.origin()).await?;
-    bring_needs(core, source, repository, &was.digest, resolved.bytes.as_deref().unwrap_or_default()).await?;
     bring_referrers(core, source, repository, &digest).await?;
+    loop {
+        let mut walk = Walk::begin(core, source, repository).await?;
+        bring_needs(&mut walk, core, &digest, was).await?;
+        if !walk.has_brought() {
+            break;
+        }
+    }
     // Deleted here meanwhile, it is not to come back.
     if core.storage.index().tag(repository, tag).is_none() {
         return Ok(());
@@ -155,51 +167,37 @@ async fn renew(
     Ok(())
 }
 
-/// Brings the blobs of a manifest; of an index, those of the platforms that are here of the old one.
+/// Brings a manifest and its blobs; of an index, those of the platforms that are here of the old one.
 async fn bring_needs(
-    core: &Arc<Core>,
-    source: &Source,
-    repository: &Repository,
-    was: &Digest,
-    bytes: &[u8],
+    walk: &mut Walk<'_>,
+    core: &Core,
+    digest: &Digest,
+    was: &Tagged,
 ) -> Result<(), TravelError> {
-    let needs = Needs::of(bytes);
-    let blobs: Vec<Digest> = needs.blobs.into_iter().map(|(digest, _)| digest).collect();
-    blobs::bring(core, repository, &blobs, source).await?;
-    if needs.children.is_empty() {
+    let children = bring_image(walk, digest).await?;
+    if children.is_empty() {
         return Ok(());
     }
-    let before = match core.storage.index().manifest(repository, was) {
-        Some(_) => Needs::of(&core.storage.manifest_bytes(was).await?).children,
+    let repository = walk.repository();
+    let before = match core.storage.index().manifest(repository, &was.digest) {
+        Some(_) => Needs::of(&core.storage.manifest_bytes(&was.digest).await?).children,
         None => Vec::new(),
     };
     let used =
         before.into_iter().filter(|child| core.storage.index().manifest(repository, &child.digest).is_some());
     let used: BTreeSet<Option<String>> = used.map(|child| child.platform).collect();
-    for child in needs.children.into_iter().filter(|child| used.contains(&child.platform)) {
-        let Some(bytes) = bring_manifest(core, source, repository, &child.digest).await? else { continue };
-        let blobs: Vec<Digest> = Needs::of(&bytes).blobs.into_iter().map(|(digest, _)| digest).collect();
-        blobs::bring(core, repository, &blobs, source).await?;
+    for child in children.into_iter().filter(|child| used.contains(&child.platform)) {
+        bring_image(walk, &child.digest).await?;
     }
     Ok(())
 }
 
-/// A manifest by its digest, from here or brought here; `None` when the source has none.
-async fn bring_manifest(
-    core: &Arc<Core>,
-    source: &Source,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<Option<Bytes>, TravelError> {
-    if core.storage.index().manifest(repository, digest).is_some() {
-        return Ok(Some(core.storage.manifest_bytes(digest).await?));
-    }
-    let reference = Reference::Digest(digest.clone());
-    let Some(resolved) = source.manifest(repository, &reference, None).await? else { return Ok(None) };
-    let bytes = resolved.bytes.clone();
-    put(core, repository, resolved, Vec::new(), source.origin()).await?;
-    core.keep.notify_one();
-    Ok(bytes)
+/// Brings a manifest and its blobs, where the source has it; returns the manifests of an index.
+async fn bring_image(walk: &mut Walk<'_>, digest: &Digest) -> Result<Vec<Child>, TravelError> {
+    let Some(bytes) = walk.manifest(digest).await? else { return Ok(Vec::new()) };
+    let needs = Needs::of(&bytes);
+    walk.blobs(&needs.digests()).await?;
+    Ok(needs.children)
 }
 
 /// Brings the manifests that refer to one, such as its signatures, and those that refer to them.
@@ -209,12 +207,13 @@ async fn bring_referrers(
     repository: &Repository,
     digest: &Digest,
 ) -> Result<(), TravelError> {
+    let mut walk = Walk::begin(core, source, repository).await?;
     let mut waiting = vec![(digest.clone(), 0)];
-    let mut seen = BTreeSet::from([digest.clone()]);
+    walk.is_new(digest);
     while let Some((subject, depth)) = waiting.pop() {
         for referrer in source.referrers(repository, &subject).await? {
-            if seen.insert(referrer.digest.clone()) {
-                bring_manifest(core, source, repository, &referrer.digest).await?;
+            if walk.is_new(&referrer.digest) {
+                walk.manifest(&referrer.digest).await?;
                 if depth < DEEPEST {
                     waiting.push((referrer.digest, depth + 1));
                 }
@@ -225,7 +224,7 @@ async fn bring_referrers(
 }
 
 /// Keeps a manifest, whose blobs need not be here yet. Storage leaves tags alone that were pushed here.
-async fn put(
+pub(super) async fn put(
     core: &Core,
     repository: &Repository,
     resolved: Resolved,

@@ -67,6 +67,11 @@ impl Descriptor {
 }
 
 impl Needs {
+    /// The blobs without their sizes.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        self.blobs.iter().map(|(digest, _)| digest.clone()).collect()
+    }
+
     /// Reads a manifest; one that cannot be read needs nothing, as registries take any JSON.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else { return Self::default() };

@@ -38,6 +38,7 @@ mod sending;
 mod source;
 mod status;
 mod upstream;
+mod whole;
 
 use std::{
     collections::HashMap,
@@ -222,7 +223,7 @@ impl Core {
     /// Whether a repository has a blob, as far as the index knows.
     fn has(&self, repository: &Repository, digest: &Digest) -> bool {
         let index = self.storage.index();
-        index.link(repository, digest).is_some() && index.blob(digest).is_some()
+        index.link(repository, digest).is_some() && index.blob(digest).is_some_and(|blob| !blob.dying)
     }
 
     /// Bytes of a blob or manifest that a repository has.

@@ -3,14 +3,18 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::HeaderMap;
-use registry::records::Origin;
+use registry::{collect::Policy, records::Origin};
 use serde_json::{Value, json};
+use settings::fleet::Retain;
 
 use super::{
     relay::Relay,
     site::{Image, Site, fleet, layers},
 };
-use crate::harness::{self, sha256};
+use crate::{
+    collect,
+    harness::{self, sha256},
+};
 
 const UP: &str = "travel = { up = [\"sites/**\"] }";
 
@@ -123,6 +127,39 @@ async fn the_daemons_of_a_hub_fetch_a_blob_once_between_them() {
     assert!(most > 0, "only one daemon ever worked on it");
     for other in others {
         other.close().await;
+    }
+}
+
+/// A regression test: what came first was not looked at again, so that the hub's tag stood for an index
+/// that lacked a platform, and the leaf was told that all of it was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_collector_took_while_the_rest_was_on_its_way_comes_again_before_the_tag() {
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    relay.slow_down();
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let (arm, amd) = (Image::new(&layers(1, &[5000]), None), Image::new(&layers(2, &[24 << 20]), None));
+    for image in [&arm, &amd] {
+        leaf.put("sites/app", Vec::new(), image).await;
+    }
+    let index = Image::index(&[("arm64", &arm), ("amd64", &amd)]);
+    leaf.put("sites/app", vec![harness::tag("v1")], &index).await;
+    relay.lead_to(hub.leaf_address());
+    let stored = async || hub.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 0);
+    harness::until("a part of the second platform is at the hub", stored).await;
+    assert!(hub.has("sites/app", &arm), "the first platform is there");
+
+    let rule = Retain { repositories: "sites/*".parse().unwrap(), tags: "**".parse().unwrap(), newest: 9 };
+    let report = collect::pass(hub.storage(), Policy { retain: vec![rule], ..collect::at_once() }).await;
+    assert!(report.manifests > 0 && !hub.has("sites/app", &arm), "{report:?}");
+    harness::until("the hub has everything", async || is_idle(&leaf).await).await;
+    assert_eq!(hub.tagged("sites/app", "v1").unwrap().0, index.digest);
+    for image in [&arm, &amd] {
+        assert!(hub.has("sites/app", image));
+        for blob in &image.blobs {
+            assert!(harness::read(hub.storage(), &sha256(blob)).await.unwrap() == *blob);
+        }
     }
 }
 
