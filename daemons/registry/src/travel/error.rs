@@ -124,6 +124,11 @@ impl TravelError {
         }
     }
 
+    /// Whether there is no room to store it.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Storage(error) if matches!(**error, StorageError::Full { .. }))
+    }
+
     /// Whether asking again would give the same, until somebody changes something.
     pub(crate) fn is_final(&self) -> bool {
         match self {

@@ -104,12 +104,11 @@ impl Follow {
             if now.offset > offset {
                 (offset, deadline) = (now.offset, Instant::now() + STALL);
             }
-            match now.ended {
-                Some(Ok(())) => {
-                    return Ok((blobs::stored(&self.core, &self.digest, self.range.clone()), true));
-                }
-                Some(Err(error)) => return Err(error),
-                None => {}
+            if now.landed || matches!(now.ended, Some(Ok(()))) {
+                return Ok((blobs::stored(&self.core, &self.digest, self.range.clone()), true));
+            }
+            if let Some(Err(error)) = now.ended {
+                return Err(error);
             }
             let verified = now.size.map_or(0, |size| size.saturating_sub(1)).min(now.offset);
             let end = verified.min(self.range.end);

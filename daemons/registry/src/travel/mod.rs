@@ -35,9 +35,11 @@ mod pace;
 mod peer;
 mod protocol;
 mod sending;
+mod share;
 mod source;
 mod status;
 mod upstream;
+mod wants;
 mod whole;
 
 use std::{
@@ -79,7 +81,7 @@ pub(crate) struct Core {
     leaves: Mutex<HashMap<String, Arc<Peer>>>,
     in_flight: Arc<Semaphore>,
     upstreams: Vec<Arc<Upstream>>,
-    fetches: fetches::Fetches,
+    fetches: Arc<fetches::Fetches>,
     asking: images::Asking,
     announcing: announce::Announcing,
     gathering: gather::Gathering,
@@ -87,8 +89,6 @@ pub(crate) struct Core {
     /// Every task of travel.
     tracker: TaskTracker,
     stop: CancellationToken,
-    /// A fetch ended.
-    arrived: Notify,
     /// A manifest came whose blobs may be missing.
     keep: Notify,
     /// A tag was pushed that may be to travel.
@@ -112,14 +112,13 @@ impl Travel {
             leaves: Mutex::default(),
             in_flight,
             upstreams,
-            fetches: fetches::Fetches::default(),
+            fetches: Arc::default(),
             asking: images::Asking::default(),
             announcing: announce::Announcing::default(),
             gathering: gather::Gathering::default(),
             counters: Counters::default(),
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
-            arrived: Notify::new(),
             keep: Notify::new(),
             pushed: Notify::new(),
         })))

@@ -145,3 +145,18 @@ impl Source {
         TravelError::Tampered { side: self.side(), digest: digest.clone() }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// An upstream that nobody asks.
+    pub(crate) fn upstream(prefix: &str) -> Source {
+        let text = format!("prefix = \"{prefix}\"\nurl = \"http://127.0.0.1:1\"");
+        let credentials = runtime::Credentials::in_directory("/nowhere");
+        let upstream = Upstream::new(&toml::from_str(&text).unwrap(), &credentials).unwrap();
+        Source::Upstream(Arc::new(upstream), "library/alpine".to_owned())
+    }
+}

@@ -146,7 +146,7 @@ async fn what_the_collector_took_while_the_rest_was_on_its_way_comes_again_befor
     let index = Image::index(&[("arm64", &arm), ("amd64", &amd)]);
     leaf.put("sites/app", vec![harness::tag("v1")], &index).await;
     relay.lead_to(hub.leaf_address());
-    let stored = async || hub.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 0);
+    let stored = async || hub.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 100_000);
     harness::until("a part of the second platform is at the hub", stored).await;
     assert!(hub.has("sites/app", &arm), "the first platform is there");
 
@@ -161,6 +161,33 @@ async fn what_the_collector_took_while_the_rest_was_on_its_way_comes_again_befor
             assert!(harness::read(hub.storage(), &sha256(blob)).await.unwrap() == *blob);
         }
     }
+}
+
+/// A regression test: a blob came from the leaf that first had it, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_comes_from_another_leaf_when_the_first_is_gone() {
+    const LENGTH: usize = 24 << 20;
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    relay.slow_down();
+    relay.lead_to(hub.leaf_address());
+    let first = Site::leaf(&fleet, Some(relay.address)).await;
+    let second = Site::leaf_named("shop-2", &fleet, Some(hub.leaf_address())).await;
+    let base = layers(1, &[LENGTH]);
+    let one = first.push("sites/one", "v1", &base).await;
+    let stored = async || hub.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 100_000);
+    harness::until("a part of the layer is at the hub", stored).await;
+    relay.cut();
+
+    let two = second.push("sites/two", "v1", &[base, layers(2, &[1000])].concat()).await;
+    harness::until("the hub has the other image", async || is_idle(&second).await).await;
+    assert!(hub.has("sites/two", &two) && hub.tagged("sites/two", "v1").is_some());
+    let sent = second.travel().counters().now().sent;
+    assert!(sent < LENGTH as u64, "{sent} bytes were sent of {LENGTH}, of which a part was there");
+    relay.heal();
+    harness::until("the hub has everything", async || is_idle(&first).await).await;
+    assert!(hub.has("sites/one", &one));
 }
 
 /// What the hub says to a request by `node`.

@@ -75,6 +75,22 @@ async fn a_tag_of_an_upstream_is_looked_at_again_by_its_head() {
     assert!(hub.has(HERE, &new));
 }
 
+/// A regression test: the first blobs that were missing were looked at again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_that_cannot_come_keep_no_others_waiting() {
+    let upstream = UpstreamRegistry::start().await;
+    let lost = Image::new(&layers(1, &[100; 80]), None);
+    upstream.put_manifest("lost", &lost);
+    let whole = Image::new(&layers(2, &[1000]), None);
+    upstream.put("whole", &whole);
+    let hub = Site::hub(&with_upstream(&upstream, "")).await;
+    assert!(hub.fetch("docker.io/a", "lost").await.unwrap());
+    let refused = async || hub.travel().status().refused.len() == lost.blobs.len();
+    harness::until("each of them was asked for", refused).await;
+    assert!(hub.fetch("docker.io/b", "whole").await.unwrap());
+    hub.until_has("docker.io/b", &whole).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaf_has_the_hub_ask_the_upstream() {
     let upstream = UpstreamRegistry::start().await;
