@@ -38,18 +38,46 @@ const DEEPEST: usize = 4;
 /// What is asked or looked at now, so that it is once.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
-    pulls: std::sync::Mutex<HashMap<(Repository, String), Only>>,
+    pulls: std::sync::Mutex<HashMap<(Repository, String), Arc<Pull>>>,
     /// When a tag was last looked at, and whether that goes on.
     looks: std::sync::Mutex<HashMap<(Repository, Tag), (Instant, bool)>>,
 }
 
-/// The lock of a manifest that is asked for.
-type Only = Arc<Mutex<()>>;
+/// What an attempt to fetch a manifest came to: whether it is here now.
+type Outcome = Result<bool, TravelError>;
+
+/// The attempts to fetch one manifest, of which one is made at a time.
+#[derive(Debug, Default)]
+struct Pull {
+    turn: Mutex<()>,
+    /// How many were made, and what came of the last.
+    made: std::sync::Mutex<(u64, Option<Outcome>)>,
+}
+
+impl Pull {
+    fn made(&self) -> std::sync::MutexGuard<'_, (u64, Option<Outcome>)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an attempt. Whoever waited while another one ended has what came of that: of many who want
+    /// what a silent hub has, nobody waits longer than the first.
+    async fn share(&self, attempt: impl Future<Output = Outcome>) -> Outcome {
+        let before = self.made().0;
+        let _turn = self.turn.lock().await;
+        let (made, last) = self.made().clone();
+        if let Some(outcome) = last.filter(|_| made > before) {
+            return outcome;
+        }
+        let outcome = attempt.await;
+        *self.made() = (made + 1, Some(outcome.clone()));
+        outcome
+    }
+}
 
 impl Asking {
-    fn pull(&self, repository: &Repository, reference: &Reference) -> Only {
+    fn pull(&self, repository: &Repository, reference: &Reference) -> Arc<Pull> {
         let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-        pulls.retain(|_, lock| Arc::strong_count(lock) > 1);
+        pulls.retain(|_, pull| Arc::strong_count(pull) > 1);
         Arc::clone(pulls.entry((repository.clone(), reference.to_string())).or_default())
     }
 
@@ -79,16 +107,24 @@ impl Asking {
     }
 }
 
-/// Fetches a manifest that is not here; `true` when it is here now. Requests for the same one share a
-/// fetch.
+/// Fetches a manifest that is not here; `true` when it is here now. Requests for the same one share an
+/// attempt.
 pub(super) async fn pull(
     core: &Arc<Core>,
     repository: &Repository,
     reference: &Reference,
 ) -> Result<bool, TravelError> {
     let Some(source) = core.source(repository) else { return Ok(false) };
-    let lock = core.asking.pull(repository, reference);
-    let _only = lock.lock().await;
+    let pull = core.asking.pull(repository, reference);
+    pull.share(pull_once(core, source, repository, reference)).await
+}
+
+async fn pull_once(
+    core: &Arc<Core>,
+    source: Source,
+    repository: &Repository,
+    reference: &Reference,
+) -> Outcome {
     if core.storage.manifest(repository, reference).await?.is_some() {
         return Ok(true);
     }

@@ -31,6 +31,7 @@ mod images;
 mod keep;
 mod landing;
 mod manifest;
+mod onward;
 mod pace;
 mod peer;
 mod protocol;

@@ -10,6 +10,7 @@ use super::{
     error::TravelError,
     flight::{self, Opened},
     manifest::LONGEST_MANIFEST,
+    onward::Onward,
     peer::{Peer, Resolved, Side},
     protocol::{MOST_REFERRERS, Referrer},
     upstream::Upstream,
@@ -50,6 +51,14 @@ impl Source {
         match self {
             Self::Peer(peer) => Arc::clone(&peer.kept),
             Self::Upstream(upstream, _) => Arc::clone(&upstream.kept),
+        }
+    }
+
+    /// Counts the requests of others that are passed on to it.
+    pub(crate) fn onward(&self) -> &Onward {
+        match self {
+            Self::Peer(peer) => &peer.onward,
+            Self::Upstream(upstream, _) => &upstream.onward,
         }
     }
 

@@ -191,7 +191,7 @@ async fn a_blob_comes_from_another_leaf_when_the_first_is_gone() {
 }
 
 /// What the hub says to a request by `node`.
-async fn ask(site: &Site, node: &str, operation: &str, request: &Value) -> Value {
+pub(super) async fn ask(site: &Site, node: &str, operation: &str, request: &Value) -> Value {
     let subject = format!("leafbox.registry.hub.{node}.{operation}");
     let answer = site.client().await.request(subject, request.to_string().into()).await.unwrap();
     let head = answer.headers.as_ref().and_then(|headers: &HeaderMap| headers.get("Leafbox-Travel"));
