@@ -31,8 +31,8 @@ pub enum TravelError {
         /// Who was asked.
         side: Side,
     },
-    /// fleet.toml does not let it travel.
-    #[error("{side} gives it to nobody here: {message}")]
+    /// fleet.toml does not let it travel, or it cannot be stored there.
+    #[error("{side} refuses it: {message}")]
     Denied {
         /// Who was asked.
         side: Side,

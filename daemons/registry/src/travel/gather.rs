@@ -17,7 +17,7 @@ use super::{
     error::TravelError,
     images::BY,
     manifest::Needs,
-    protocol::{Announce, Gathered, Head},
+    protocol::{Announce, Code, Gathered, Head},
     source::Source,
     whole::Walk,
 };
@@ -61,7 +61,7 @@ pub(super) async fn announced(core: &Arc<Core>, leaf: &str, announce: Announce) 
         Some(job) if job.leaf == leaf && job.announce == announce => {
             if let Some(error) = job.failed.clone() {
                 jobs.remove(&key);
-                return told(error).into();
+                return refused(error);
             }
             let gathered = progress(core, job);
             return Head { gathered: Some(gathered), ..Head::new() };
@@ -98,6 +98,12 @@ pub(super) async fn announced(core: &Arc<Core>, leaf: &str, announce: Announce) 
         }
     });
     Head { gathered: Some(Gathered::default()), ..Head::new() }
+}
+
+/// What a leaf is told of a tag that did not come. That something of it is nowhere is no answer about the
+/// announcement, which is known here.
+fn refused(error: TravelError) -> Head {
+    if error.is_final() { Head::refused(Code::Denied, error) } else { told(error).into() }
 }
 
 /// Whether the tag stands for what was announced, whole, and what refers to it is here too.

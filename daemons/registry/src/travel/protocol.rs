@@ -191,7 +191,7 @@ impl From<Refused> for Head {
 pub(crate) enum Code {
     /// It is not here.
     Unknown,
-    /// fleet.toml does not let it travel.
+    /// fleet.toml does not let it travel, or it would fail in the same way again.
     Denied,
     /// Not now: ask again later.
     Busy,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::HeaderMap;
+use futures::StreamExt;
 use registry::{collect::Policy, records::Origin};
 use serde_json::{Value, json};
 use settings::fleet::Retain;
@@ -188,6 +189,41 @@ async fn a_blob_comes_from_another_leaf_when_the_first_is_gone() {
     relay.heal();
     harness::until("the hub has everything", async || is_idle(&first).await).await;
     assert!(hub.has("sites/one", &one));
+}
+
+/// A regression test: the leaf announced it every few seconds, and the hub asked for a window of each blob
+/// every time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_hub_has_no_room_for_is_announced_once_and_costs_nothing() {
+    let hub = Site::hub(&fleet(&format!("{UP}\nquotas = {{ \"sites/small\" = \"1MiB\" }}"))).await;
+    let leaf = Site::leaf(&fleet(UP), Some(hub.leaf_address())).await;
+    let client = leaf.client().await;
+    let mut asked = client.subscribe("leafbox.registry.hub.shop-1.announce").await.unwrap();
+    client.flush().await.unwrap();
+    leaf.push("sites/small/app", "v1", &layers(1, &[3_000_000])).await;
+    let refused = async || {
+        let status = leaf.travel().status().announcements;
+        status.iter().any(|waiting| waiting.error.as_ref().is_some_and(|error| error.contains("quota")))
+    };
+    harness::until("the backlog says that the quota is in the way", refused).await;
+    // What was announced before this came before it; it has no reply, so that the hub says nothing.
+    client.publish("leafbox.registry.hub.shop-1.announce", "{}".into()).await.unwrap();
+    client.flush().await.unwrap();
+    for tag in ["v2", "v3"] {
+        leaf.push("sites/large/app", tag, &layers(2, &[1000])).await;
+        harness::until("the hub has the other", async || hub.tagged("sites/large/app", tag).is_some()).await;
+    }
+    let mut tags = Vec::new();
+    while tags.last().is_none_or(|last| last != "v3") {
+        let request: Value = serde_json::from_slice(&asked.next().await.unwrap().payload).unwrap();
+        tags.push(request["tag"].as_str().unwrap_or("now").to_owned());
+    }
+    let later = tags.iter().skip_while(|tag| *tag != "now").filter(|tag| *tag == "v1").count();
+    assert_eq!(later, 0, "{tags:?}");
+    assert!(refused().await, "nothing was said since");
+    let sent = leaf.travel().counters().now().sent;
+    assert!(sent < 10_000, "{sent} bytes were sent for nothing");
+    assert!(hub.tagged("sites/small/app", "v1").is_none());
 }
 
 /// What the hub says to a request by `node`.

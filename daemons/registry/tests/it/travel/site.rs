@@ -195,7 +195,8 @@ impl Site {
             NodeRole::Hub => Vec::new(),
         };
         let backend = Backend { client: client().await, chunks, cache: Cache::none() };
-        let opening = Storage::open(backend, Policy { announce, ..Policy::default() });
+        let quotas = self.fleet.registry.quotas.clone();
+        let opening = Storage::open(backend, Policy { announce, quotas, ..Policy::default() });
         let storage = tokio::time::timeout(DEADLINE, opening).await.unwrap().unwrap();
         let credentials = Credentials::in_directory(self.folder.path().join("keys"));
         let config = Config::new(node, &self.fleet, credentials);
