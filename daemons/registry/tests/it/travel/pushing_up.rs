@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::HeaderMap;
 use futures::StreamExt;
-use registry::{collect::Policy, records::Origin};
+use registry::{
+    collect::Policy,
+    records::{Origin, now},
+};
 use serde_json::{Value, json};
 use settings::fleet::Retain;
 
@@ -189,6 +192,55 @@ async fn a_blob_comes_from_another_leaf_when_the_first_is_gone() {
     relay.heal();
     harness::until("the hub has everything", async || is_idle(&first).await).await;
     assert!(hub.has("sites/one", &one));
+}
+
+async fn a_second_after(site: &Site) {
+    let at = site.storage().index().tag(&harness::repository("sites/app"), &harness::tag("v1")).unwrap().at;
+    harness::until("the second is over", async || now() > at).await;
+}
+
+/// A regression test: a leaf that had been offline overwrote a newer tag of the hub.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_push_of_a_leaf_leaves_the_newer_tag_of_the_hub_alone() {
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let old = leaf.push("sites/app", "v1", &layers(1, &[1_000_000])).await;
+    a_second_after(&leaf).await;
+    let new = hub.push("sites/app", "v1", &layers(2, &[1000])).await;
+    relay.lead_to(hub.leaf_address());
+    harness::until("the hub has answered", async || is_idle(&leaf).await).await;
+    assert_eq!(hub.tagged("sites/app", "v1").unwrap(), (new.digest.clone(), Origin::Pushed));
+    assert_eq!(leaf.tagged("sites/app", "v1").unwrap().0, old.digest, "what was pushed here stays");
+    assert_eq!(leaf.travel().counters().now().sent, 0, "nobody needs it");
+
+    a_second_after(&hub).await;
+    let newest = leaf.push("sites/app", "v1", &layers(3, &[1000])).await;
+    harness::until("the hub has everything", async || is_idle(&leaf).await).await;
+    assert_eq!(hub.tagged("sites/app", "v1").unwrap().0, newest.digest);
+}
+
+/// A regression test: each of them took the tag from the other for as long as both were announced.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_leaves_with_the_same_tag_the_newer_push_wins_whoever_comes_first() {
+    let fleet = fleet(UP);
+    let hub = Site::hub(&fleet).await;
+    let relays = [Relay::start().await, Relay::start().await];
+    let older = Site::leaf(&fleet, Some(relays[0].address)).await;
+    let newer = Site::leaf_named("shop-2", &fleet, Some(relays[1].address)).await;
+    older.push("sites/app", "v1", &layers(1, &[3_000_000])).await;
+    a_second_after(&older).await;
+    let image = newer.push("sites/app", "v1", &layers(2, &[3_000_000])).await;
+    for relay in &relays {
+        relay.lead_to(hub.leaf_address());
+    }
+    harness::until("the hub has both", async || is_idle(&older).await && is_idle(&newer).await).await;
+    assert_eq!(hub.tagged("sites/app", "v1").unwrap().0, image.digest);
+    let at = |site: &Site| {
+        site.storage().index().tag(&harness::repository("sites/app"), &harness::tag("v1")).unwrap().at
+    };
+    assert_eq!(at(&hub), at(&newer), "the time of the push");
 }
 
 /// A regression test: the leaf announced it every few seconds, and the hub asked for a window of each blob
