@@ -47,6 +47,7 @@ use runtime::Backoff;
 use settings::{ByteSize, Pattern, Prefix};
 use tokio::task::JoinSet;
 
+pub(crate) use document::is_elsewhere;
 pub use document::{Document, LARGEST_MANIFEST, annotations_of, is_manifest_type};
 pub use error::{BodyError, StorageError, Unavailable};
 pub(crate) use ledger::won;
