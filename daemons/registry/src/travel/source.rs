@@ -101,6 +101,10 @@ impl Source {
             return Err(TravelError::TooLarge { side: self.side(), digest: digest.clone(), size });
         }
         let opened = self.open(repository, digest, 0).await?;
+        if opened.size != size {
+            let message = format!("the manifest {digest} has {size} bytes, and then {}", opened.size);
+            return Err(TravelError::Broken { side: self.side(), message });
+        }
         let pieces: Vec<Bytes> = opened.bytes.try_collect().await?;
         Ok(pieces.concat().into())
     }

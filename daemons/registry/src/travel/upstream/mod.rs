@@ -73,8 +73,8 @@ impl Upstream {
         let file = settings.credentials.as_ref().map(|path| path.to_string_lossy().into_owned());
         Ok(Self {
             prefix: settings.prefix.to_string(),
+            client: HttpClient::new(&url)?,
             url,
-            client: HttpClient::new()?,
             login: Login { credentials: credentials.clone(), file },
             passes: Passes::default(),
             kept: Arc::new(Semaphore::new(KEPT)),

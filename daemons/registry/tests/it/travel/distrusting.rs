@@ -155,6 +155,30 @@ async fn a_blob_that_the_collector_takes_while_it_is_given_to_another_repository
     assert!(is_live, "its bytes are new ones");
 }
 
+/// A regression test: all that came was put into memory, gigabytes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_longer_as_a_blob_is_refused_at_once() {
+    const PIECE: usize = 200_000;
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    hub.close().await;
+    let digest = sha256(b"a manifest").to_string();
+    let _liar = liar(&hub, move |operation, request| match operation {
+        "blob" => {
+            let piece = content(1, PIECE.min(usize::try_from(request["length"].as_u64().unwrap()).unwrap()));
+            (json!({ "v": 1, "offset": request["offset"], "size": 10_u64 << 30 }), piece)
+        }
+        _ => (json!({ "v": 1, "digest": digest, "size": 5000 }), Bytes::new()),
+    })
+    .await;
+    harness::until("the link is up", async || {
+        let answer = leaf.fetch("team/app", "v1").await;
+        matches!(answer, Err(TravelError::Broken { message, .. }) if message.contains("has 5000 bytes"))
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_of_the_other_side_is_an_error_and_no_hang() {
     let fleet = fleet("");
