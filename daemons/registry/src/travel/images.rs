@@ -138,7 +138,10 @@ async fn pull_once(
     core.keep.notify_one();
     let (core, repository) = (Arc::clone(core), repository.clone());
     core.tracker.clone().spawn(async move {
-        let bringing = bring_referrers(&core, &source, &repository, &digest);
+        let bringing = async {
+            let mut walk = Walk::begin(&core, &source, &repository).await?;
+            bring_referrers(&mut walk, &source, &digest).await
+        };
         if let Some(Err(error)) = core.stop.run_until_cancelled(bringing).await {
             tracing::debug!("what refers to {repository}@{digest} is not all here: {error}");
         }
@@ -180,13 +183,14 @@ async fn renew(
     };
     let digest = resolved.digest.clone();
     if digest == was.digest {
-        return bring_referrers(core, source, repository, &digest).await;
+        let mut walk = Walk::begin(core, source, repository).await?;
+        return bring_referrers(&mut walk, source, &digest).await;
     }
-    put(core, repository, resolved.clone(), Vec::new(), source.origin()).await?;
-    bring_referrers(core, source, repository, &digest).await?;
     loop {
+        put(core, repository, resolved.clone(), Vec::new(), source.origin()).await?;
         let mut walk = Walk::begin(core, source, repository).await?;
         bring_needs(&mut walk, core, &digest, was).await?;
+        bring_referrers(&mut walk, source, &digest).await?;
         if !walk.has_brought() {
             break;
         }
@@ -237,17 +241,11 @@ async fn bring_image(walk: &mut Walk<'_>, digest: &Digest) -> Result<Vec<Child>,
 }
 
 /// Brings the manifests that refer to one, such as its signatures, and those that refer to them.
-async fn bring_referrers(
-    core: &Arc<Core>,
-    source: &Source,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<(), TravelError> {
-    let mut walk = Walk::begin(core, source, repository).await?;
+async fn bring_referrers(walk: &mut Walk<'_>, source: &Source, digest: &Digest) -> Result<(), TravelError> {
     let mut waiting = vec![(digest.clone(), 0)];
     walk.is_new(digest);
     while let Some((subject, depth)) = waiting.pop() {
-        for referrer in source.referrers(repository, &subject).await? {
+        for referrer in source.referrers(walk.repository(), &subject).await? {
             if walk.is_new(&referrer.digest) {
                 walk.manifest(&referrer.digest).await?;
                 if depth < DEEPEST {
