@@ -8,9 +8,10 @@ use tokio::time::timeout;
 use super::{
     Core,
     error::TravelError,
-    fetch::{Fetch, Shared, Urgency},
+    fetch::{Fetch, Shared},
     fetches::Fetches,
     following::Following,
+    progress::Urgency,
     source::{Bytestream, Source},
     wants::Want,
 };
@@ -48,7 +49,8 @@ pub(super) async fn follow(
         Ok(Err(_)) => return Err(TravelError::Stopping),
         Err(_) => return Err(TravelError::Stalled { digest: digest.clone(), after: START }),
     };
-    if let Some(size) = core.storage.blob(repository, digest).await? {
+    let is_here = core.has(repository, digest) || matches!(now.ended, Some(Ok(())));
+    if is_here && let Some(size) = core.storage.blob(repository, digest).await? {
         return Ok(Some(Following::new(core, digest, size, None)));
     }
     let refusal = fetch.wants().refusal(repository);

@@ -14,7 +14,8 @@ use tokio::{
 use super::{
     Core,
     error::TravelError,
-    fetch::{Fetch, Shared, Urgency},
+    fetch::{Fetch, Shared},
+    progress::Urgency,
     wants::Want,
 };
 use crate::Digest;

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Core, blobs, error::TravelError, fetch::Progress, source::Bytestream};
+use super::{Core, blobs, error::TravelError, progress::Progress, source::Bytestream};
 use crate::Digest;
 
 /// How long a client waits for the next bytes. The fetch itself goes on.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{Core, fetch::Urgency, fetches::Fetches, peer::Side, wants::Want};
+use super::{Core, fetches::Fetches, peer::Side, progress::Urgency, wants::Want};
 use crate::{Digest, Repository};
 
 /// How often the records are looked through when nothing tells of a change.

@@ -34,6 +34,7 @@ mod manifest;
 mod onward;
 mod pace;
 mod peer;
+mod progress;
 mod protocol;
 mod sending;
 mod share;

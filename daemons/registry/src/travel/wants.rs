@@ -34,17 +34,17 @@ pub(crate) struct Wants {
 }
 
 impl Wants {
-    /// Adds one; whether it comes from where the blob was not expected from yet.
+    /// Adds one; whether there is somebody else to ask now.
     pub(crate) fn add(&mut self, want: Want) -> bool {
         let side = want.source.side();
         if let Some(known) = self.all.iter_mut().find(|known| known.is_like(&want.repository, &side)) {
             known.is_known |= want.is_known;
             return false;
         }
-        let is_new = self.all.iter().all(|known| known.source.side() != side);
+        let is_other = self.all.iter().all(|known| known.source.side() != side) && !self.all.is_empty();
         self.refused.retain(|(repository, _)| *repository != want.repository);
         self.all.push(want);
-        is_new
+        is_other
     }
 
     /// Whom to fetch it for in the next attempt: by turns from each who may have it.
@@ -175,6 +175,7 @@ mod tests {
         assert!(wants.refusal(&"r/2".parse().unwrap()).is_some() && wants.all().len() == 1);
         wants.refuse(&want("r/1", "b"), &unknown("b"));
         assert!(wants.next().is_none() && wants.refusal(&"r/1".parse().unwrap()).is_some());
-        assert!(wants.add(want("r/1", "c")) && wants.refusal(&"r/1".parse().unwrap()).is_none());
+        assert!(!wants.add(want("r/1", "c")) && wants.refusal(&"r/1".parse().unwrap()).is_none());
+        assert!(wants.add(want("r/1", "d")) && !wants.add(want("r/2", "d")));
     }
 }
