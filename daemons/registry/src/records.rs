@@ -178,7 +178,7 @@ pub struct TagRecord {
     /// Bytes of the manifest.
     #[serde(default)]
     pub size: u64,
-    /// When it changed.
+    /// When it changed; of one that a leaf announced, when it was pushed there.
     pub at: Seconds,
     /// Who changed it: the name of a token, `anonymous`, `travel`, `retention` or `command`.
     pub by: String,

@@ -1,6 +1,7 @@
 //! What the index holds, and how one change of a bucket changes it.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
     ops::Deref,
@@ -13,7 +14,7 @@ use crate::{
     Bucket, Digest, Key, Repository, Tag, UploadId,
     records::{
         AnnounceRecord, BlobRecord, LinkRecord, ManifestRecord, Origin, Seconds, TagRecord, TokenRecord,
-        UploadRecord,
+        UploadRecord, now,
     },
 };
 
@@ -58,6 +59,19 @@ pub struct Tagged {
     pub by: Arc<str>,
     /// Where it came from.
     pub origin: Arc<Origin>,
+}
+
+impl Tagged {
+    /// Whether it is a later push than one of `digest` that came from `origin`, at a time that another
+    /// node's clock said. A time that is still to come counts as now. Of two in the same second the larger
+    /// digest is the later, and of two from one node the one that is told.
+    pub(crate) fn is_later_than(&self, at: Seconds, digest: &Digest, origin: &Origin) -> bool {
+        let now = now();
+        match self.at.min(now).cmp(&at.min(now)) {
+            Ordering::Equal => *self.origin != *origin && self.digest > *digest,
+            order => order == Ordering::Greater,
+        }
+    }
 }
 
 /// All that is known of one repository.

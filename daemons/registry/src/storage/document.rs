@@ -70,13 +70,16 @@ impl Descriptor {
         self.digest.parse().map_err(|error| invalid(format!("`{}` in it is no digest: {error}", self.digest)))
     }
 
-    /// Whether clients have it from elsewhere: its licence may forbid that it is pushed.
     fn is_elsewhere(&self) -> bool {
-        let media_type = self.media_type.as_deref().unwrap_or_default();
-        self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
-            || media_type.starts_with("application/vnd.docker.image.rootfs.foreign")
-            || media_type.contains(".nondistributable.")
+        is_elsewhere(self.media_type.as_deref().unwrap_or_default(), self.urls.as_deref().unwrap_or_default())
     }
+}
+
+/// Whether clients have a layer from elsewhere: its licence may forbid that it is pushed.
+pub(crate) fn is_elsewhere(media_type: &str, urls: &[String]) -> bool {
+    !urls.is_empty()
+        || media_type.starts_with("application/vnd.docker.image.rootfs.foreign")
+        || media_type.contains(".nondistributable.")
 }
 
 /// The annotations of a manifest that was found right when it was pushed.

@@ -17,7 +17,7 @@ use crate::{
     Algorithm, Bucket, Digest, Key, Reference, Repository, Tag,
     chunks::Hasher,
     index::Versioned,
-    records::{BlobRecord, ManifestRecord, Origin, TagRecord, now},
+    records::{BlobRecord, ManifestRecord, Origin, Seconds, TagRecord, now},
 };
 
 /// A manifest that is to be stored.
@@ -92,6 +92,24 @@ impl Storage {
     /// its subject, the manifests of an index and layers that are elsewhere; all of it may follow when
     /// the manifest comes from elsewhere (`travel` brings it).
     pub async fn put_manifest(&self, put: PutManifest) -> Result<StoredManifest, StorageError> {
+        self.put_manifest_of(put, None).await
+    }
+
+    /// The same for what a leaf announced, which was `pushed` there by its clock: a tag stays as it is that
+    /// stands for a later push. A time that is still to come counts as now.
+    pub async fn put_announced(
+        &self,
+        put: PutManifest,
+        pushed: Seconds,
+    ) -> Result<StoredManifest, StorageError> {
+        self.put_manifest_of(put, Some(pushed.min(now()))).await
+    }
+
+    async fn put_manifest_of(
+        &self,
+        put: PutManifest,
+        pushed: Option<Seconds>,
+    ) -> Result<StoredManifest, StorageError> {
         self.has_room()?;
         let put = Arc::new(put);
         let (digest, document) = examine(&put).await?;
@@ -125,7 +143,7 @@ impl Storage {
             }
             checked?;
             self.0.recent.put(&digest, &put.bytes);
-            self.put_tags(&put, &digest, &record).await?;
+            self.put_tags(&put, &digest, &record, pushed).await?;
             return Ok(StoredManifest { digest, subject: document.subject });
         }
         Err(Unavailable::Contended { key: Key::Blob(digest).to_string() }.into())
@@ -289,6 +307,7 @@ impl Storage {
         put: &PutManifest,
         digest: &Digest,
         record: &ManifestRecord,
+        pushed: Option<Seconds>,
     ) -> Result<(), StorageError> {
         let mut last = None;
         // The hub has an image only with what refers to it, such as a signature that comes later.
@@ -306,11 +325,11 @@ impl Storage {
                 previous: None,
                 media_type: record.media_type.clone(),
                 size: record.size,
-                at: now(),
+                at: pushed.unwrap_or_else(now),
                 by: put.by.clone(),
                 origin: put.origin.clone(),
             };
-            last = self.write_tag(new).await?.or(last);
+            last = self.write_tag(new, pushed.is_some()).await?.or(last);
         }
         let Some(last) = last else { return Ok(()) };
         self.ledger().settled(Bucket::Tags, last).await?;

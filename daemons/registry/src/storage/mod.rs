@@ -50,6 +50,7 @@ use settings::{ByteSize, NodeRole, Pattern, Prefix, fleet};
 use tokio::task::JoinSet;
 
 pub use ballast::Ballast;
+pub(crate) use document::is_elsewhere;
 pub use document::{Document, LARGEST_MANIFEST, annotations_of, is_manifest_type};
 pub use error::{BodyError, StorageError, Unavailable};
 pub(crate) use ledger::won;

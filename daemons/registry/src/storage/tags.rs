@@ -79,10 +79,14 @@ impl Storage {
     }
 
     /// Writes a tag over whatever it stood for, and returns its revision; `None` when it stands for
-    /// that already, or was pushed here and would be changed by what comes from elsewhere.
-    pub(super) async fn write_tag(&self, mut new: TagRecord) -> Result<Option<u64>, StorageError> {
+    /// that already, was pushed here and would be changed by what comes down from elsewhere, or stands for
+    /// a later push and `keeps_later`.
+    pub(super) async fn write_tag(
+        &self,
+        mut new: TagRecord,
+        keeps_later: bool,
+    ) -> Result<Option<u64>, StorageError> {
         let key = Key::Tag(new.repository.clone(), new.tag.clone());
-        let comes_down = new.origin.comes_down();
         for _ in 0..ATTEMPTS {
             let written = match self.index().tag(&new.repository, &new.tag) {
                 None => self.ledger().create(&key, &new).await,
@@ -90,7 +94,11 @@ impl Storage {
                     let is_same = Some(&there.digest) == new.digest.as_ref()
                         && *there.media_type == *new.media_type
                         && *there.origin == new.origin;
-                    if is_same || comes_down && *there.origin == Origin::Pushed {
+                    let is_later =
+                        |digest: &Digest| keeps_later && there.is_later_than(new.at, digest, &new.origin);
+                    let is_kept = new.origin.comes_down() && *there.origin == Origin::Pushed
+                        || new.digest.as_ref().is_some_and(is_later);
+                    if is_same || is_kept {
                         return Ok(None);
                     }
                     new.previous = Some(there.digest.clone());

@@ -156,6 +156,7 @@ async fn announce(
                 tag: tag.clone(),
                 referrers: referrers(core, repository, &tagged.digest),
                 digest: tagged.digest,
+                at: Some(tagged.at),
             };
             hub.announce(&announce).await?
         }

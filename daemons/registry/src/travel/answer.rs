@@ -8,7 +8,7 @@ use futures::StreamExt;
 use runtime::Backoff;
 use serde::de::DeserializeOwned;
 use settings::NodeRole;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     Core,
@@ -26,10 +26,12 @@ use crate::{Reference, Repository};
 const AT_ONCE: usize = 32;
 
 /// Where an answer goes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) client: Client,
     pub(crate) subject: Subject,
+    /// What the request counts among: those that are answered, or those that are passed on.
+    pub(crate) turns: Vec<OwnedSemaphorePermit>,
 }
 
 impl Reply {
@@ -51,18 +53,17 @@ pub(super) async fn serve(core: &Arc<Core>) {
         NodeRole::Hub => format!("{}.*", hub_subject("*")),
         NodeRole::Leaf => format!("{}.*", leaf_subject(&core.config.node)),
     };
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut backoff = Backoff::new(std::time::Duration::from_millis(100), std::time::Duration::from_secs(5));
     while !core.stop.is_cancelled() {
         match core.client.queue_subscribe(subject.clone(), QUEUE.to_owned()).await {
             Ok(mut requests) => {
                 backoff.reset();
                 while let Some(Some(request)) = core.stop.run_until_cancelled(requests.next()).await {
-                    let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                    let Ok(turn) = turns.clone().acquire_owned().await else { return };
                     let core = Arc::clone(core);
                     core.tracker.clone().spawn(async move {
-                        core.stop.run_until_cancelled(answer(&core, request)).await;
-                        drop(slot);
+                        core.stop.run_until_cancelled(answer(&core, request, turn)).await;
                     });
                 }
             }
@@ -72,9 +73,9 @@ pub(super) async fn serve(core: &Arc<Core>) {
     }
 }
 
-async fn answer(core: &Arc<Core>, request: Message) {
+async fn answer(core: &Arc<Core>, request: Message, turn: OwnedSemaphorePermit) {
     let Some(subject) = request.reply.clone() else { return };
-    let reply = Reply { client: core.client.clone(), subject };
+    let mut reply = Reply { client: core.client.clone(), subject, turns: vec![turn] };
     let mut tokens = request.subject.split('.').skip(3);
     let (Some(node), Some(operation)) = (tokens.next(), tokens.next()) else { return };
     let Some(operation) = Operation::from_token(operation) else {
@@ -89,11 +90,11 @@ async fn answer(core: &Arc<Core>, request: Message) {
     let payload = &request.payload;
     let answer = match operation {
         Operation::Resolve => match read::<Resolve>(core, payload, |asked| &asked.repository) {
-            Ok(asked) => resolve(core, &reply, &asked).await,
+            Ok(asked) => resolve(core, &mut reply, &asked).await,
             Err(refused) => Err(refused),
         },
         Operation::Stat => match read::<Stat>(core, payload, |asked| &asked.repository) {
-            Ok(asked) => stat(core, &reply, &asked).await,
+            Ok(asked) => stat(core, &mut reply, &asked).await,
             Err(refused) => Err(refused),
         },
         Operation::Referrers => {
@@ -104,7 +105,7 @@ async fn answer(core: &Arc<Core>, request: Message) {
             Err(refused) => Err(refused),
         },
         Operation::Blob => match read::<Window>(core, payload, |asked| &asked.repository) {
-            Ok(asked) => return sending::send(core, &reply, &asked).await,
+            Ok(asked) => return sending::send(core, &mut reply, &asked).await,
             Err(refused) => Err(refused),
         },
     };
@@ -155,14 +156,15 @@ fn announced(core: &Core, leaf: &str, payload: &Bytes) -> Result<Announce, Refus
     Ok(announce)
 }
 
-async fn resolve(core: &Arc<Core>, reply: &Reply, asked: &Resolve) -> Answer {
+async fn resolve(core: &Arc<Core>, reply: &mut Reply, asked: &Resolve) -> Answer {
     let Some(reference) = asked.reference() else {
         return Err(Refused::new(Code::Malformed, "the reference is neither tag nor digest"));
     };
     let repository = &asked.repository;
     let mut found = core.storage.manifest(repository, &reference).await.map_err(failed)?;
-    if found.is_none() && core.has_source(repository) {
-        reply.send(&Head::refused(Code::Wait, "an upstream registry is asked"), Bytes::new()).await;
+    let source = core.source(repository).filter(|_| found.is_none());
+    if let Some(source) = source {
+        source.onward().ask(reply).await?;
         images::pull(core, repository, &reference).await.map_err(told)?;
         found = core.storage.manifest(repository, &reference).await.map_err(failed)?;
     } else if let Reference::Tag(tag) = &reference {
@@ -183,13 +185,13 @@ async fn resolve(core: &Arc<Core>, reply: &Reply, asked: &Resolve) -> Answer {
     Ok((Head { last: true, ..head }, bytes))
 }
 
-async fn stat(core: &Arc<Core>, reply: &Reply, asked: &Stat) -> Answer {
+async fn stat(core: &Arc<Core>, reply: &mut Reply, asked: &Stat) -> Answer {
     let (repository, digest) = (&asked.repository, &asked.digest);
     let mut size = core.size(repository, digest).await.map_err(failed)?;
     if size.is_none()
         && let Some(source) = core.source(repository)
     {
-        reply.send(&Head::refused(Code::Wait, "an upstream registry is asked"), Bytes::new()).await;
+        source.onward().ask(reply).await?;
         size = source.stat(repository, digest).await.map_err(told)?;
     }
     let size = size.ok_or_else(|| unknown(&format!("{repository}@{digest}")))?;
@@ -221,6 +223,8 @@ pub(crate) fn told(error: TravelError) -> Refused {
         TravelError::Unknown { .. } => Code::Unknown,
         TravelError::Denied { .. } => Code::Denied,
         error if error.is_unreachable() => Code::Busy,
+        // Asked again, it would be the same: who asks is not to try all the time.
+        error if error.is_final() => Code::Denied,
         _ => Code::Failed,
     };
     Refused::new(code, error)

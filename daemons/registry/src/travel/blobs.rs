@@ -8,10 +8,12 @@ use tokio::time::timeout;
 use super::{
     Core,
     error::TravelError,
-    fetch::Urgency,
+    fetch::{Fetch, Shared},
     fetches::Fetches,
     following::Following,
+    progress::Urgency,
     source::{Bytestream, Source},
+    wants::Want,
 };
 use crate::{Digest, Repository, UploadId, storage::StorageError};
 
@@ -31,48 +33,67 @@ pub(super) async fn follow(
     if !may_join(core, repository, digest, &source).await? {
         return Ok(None);
     }
-    let fetch = Fetches::want(core, repository, digest, &source, Urgency::Client);
+    let want = Want { repository: repository.clone(), source: source.clone(), is_known: false };
+    let fetch = Fetches::want(core, digest, want, Urgency::Client);
     let mut progress = fetch.progress.subscribe();
     let failures = progress.borrow().failures;
     let started = progress.wait_for(|progress| {
         progress.ended.is_some()
             || progress.failures > failures
             || (progress.flows && progress.size.is_some())
+            || core.has(repository, digest)
+            || fetch.wants().refusal(repository).is_some()
     });
     let now = match timeout(START, started).await {
         Ok(Ok(progress)) => progress.clone(),
         Ok(Err(_)) => return Err(TravelError::Stopping),
         Err(_) => return Err(TravelError::Stalled { digest: digest.clone(), after: START }),
     };
-    match (now.ended, now.error, now.size) {
-        (Some(Ok(())), ..) => {
-            let size = core.storage.blob(repository, digest).await?;
-            Ok(size.map(|size| Following::new(core, digest, size, None)))
-        }
-        (Some(Err(TravelError::Unknown { .. })), ..) => Ok(None),
+    let is_here = core.has(repository, digest) || matches!(now.ended, Some(Ok(())));
+    if is_here && let Some(size) = core.storage.blob(repository, digest).await? {
+        return Ok(Some(Following::new(core, digest, size, None)));
+    }
+    let refusal = fetch.wants().refusal(repository);
+    match (refusal.map(Err).or(now.ended), now.error, now.size) {
+        (Some(Ok(())), ..) | (Some(Err(TravelError::Unknown { .. })), ..) => Ok(None),
         (Some(Err(error)), ..) => Err(error),
         (None, Some(error), _) if !now.flows => Err(error),
-        (None, _, Some(size)) => Ok(Some(Following::new(core, digest, size, Some(progress)))),
+        (None, _, Some(size)) if may_follow(&fetch, repository, &source).await? => {
+            Ok(Some(Following::new(core, digest, size, Some(progress))))
+        }
+        (None, _, Some(_)) => Ok(None),
         (None, ..) => Err(TravelError::Stopping),
     }
 }
 
-/// Asks the source whether a repository has a blob that is on its way to others; `false` when it does
-/// not. One that is not under way is asked for anyhow.
+/// Whether what arrives may be given to clients of a repository: it may come for another one.
+async fn may_follow(fetch: &Fetch, repository: &Repository, source: &Source) -> Result<bool, TravelError> {
+    let is_known = fetch.wants().is_known(repository);
+    Ok(is_known || source.stat(repository, &fetch.digest).await?.is_some())
+}
+
+/// Asks the source whether a repository has a blob that is on its way to others, or from elsewhere;
+/// `false` when it does not get it. One that is not under way is asked for anyhow.
 async fn may_join(
     core: &Arc<Core>,
     repository: &Repository,
     digest: &Digest,
     source: &Source,
 ) -> Result<bool, TravelError> {
-    let Some(fetch) = core.fetches.get(digest).filter(|fetch| !fetch.has(repository)) else {
+    let under_way = core.fetches.get(digest);
+    let Some(fetch) = under_way.filter(|fetch| !fetch.wants().has(repository, source)) else {
         return Ok(true);
     };
-    if source.stat(repository, digest).await?.is_none() {
-        return Ok(false);
+    let comes_anyhow = fetch.wants().has_repository(repository);
+    match source.stat(repository, digest).await {
+        Ok(Some(_)) => {
+            fetch.add(Want { repository: repository.clone(), source: source.clone(), is_known: true });
+            Ok(true)
+        }
+        Ok(None) => Ok(comes_anyhow),
+        Err(_) if comes_anyhow => Ok(true),
+        Err(error) => Err(error),
     }
-    fetch.join(repository.clone());
-    Ok(true)
 }
 
 /// Brings blobs that a manifest needs, and waits until all are here.
@@ -83,24 +104,32 @@ pub(super) async fn bring(
     source: &Source,
 ) -> Result<(), TravelError> {
     let mut under_way = Vec::new();
-    for digest in digests {
-        if core.has(repository, digest) {
-            continue;
-        }
-        if !may_join(core, repository, digest, source).await? {
-            return Err(TravelError::Unknown { side: source.side() });
-        }
-        let fetch = Fetches::want(core, repository, digest, source, Urgency::Kept);
-        under_way.push((fetch.progress.subscribe(), fetch));
+    for digest in digests.iter().filter(|digest| !core.has(repository, digest)) {
+        under_way.push(keep(core, repository, digest, source).await?);
     }
-    for (mut progress, _fetch) in under_way {
-        let ended = progress.wait_for(|progress| progress.ended.is_some()).await;
-        let ended = ended.map_err(|_| TravelError::Stopping)?;
-        if let Some(Err(error)) = &ended.ended {
-            return Err(error.clone());
+    for mut fetch in under_way {
+        fetch.given(core, repository).await?;
+        // It may have ended just before this repository joined.
+        while !core.has(repository, &fetch.digest) {
+            fetch = keep(core, repository, &fetch.digest, source).await?;
+            fetch.given(core, repository).await?;
         }
     }
     Ok(())
+}
+
+/// Fetches a blob that a manifest needs.
+async fn keep(
+    core: &Arc<Core>,
+    repository: &Repository,
+    digest: &Digest,
+    source: &Source,
+) -> Result<Shared, TravelError> {
+    if !may_join(core, repository, digest, source).await? {
+        return Err(TravelError::Unknown { side: source.side() });
+    }
+    let want = Want { repository: repository.clone(), source: source.clone(), is_known: false };
+    Ok(Fetches::want(core, digest, want, Urgency::Kept))
 }
 
 /// A blob that is here.

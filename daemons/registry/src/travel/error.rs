@@ -31,8 +31,8 @@ pub enum TravelError {
         /// Who was asked.
         side: Side,
     },
-    /// fleet.toml does not let it travel.
-    #[error("{side} gives it to nobody here: {message}")]
+    /// fleet.toml does not let it travel, or it cannot be stored there.
+    #[error("{side} refuses it: {message}")]
     Denied {
         /// Who was asked.
         side: Side,
@@ -122,6 +122,11 @@ impl TravelError {
             Self::Upstream(error) => error.is_unreachable(),
             _ => false,
         }
+    }
+
+    /// Whether there is no room to store it.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Storage(error) if matches!(**error, StorageError::Full { .. }))
     }
 
     /// Whether asking again would give the same, until somebody changes something.

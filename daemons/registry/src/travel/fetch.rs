@@ -1,10 +1,10 @@
-//! One blob on its way here: shared by everybody who wants it, tried again until it is here or nobody
-//! wants it any more, and begun where it stopped, also after a restart.
+//! One blob on its way here: shared by everybody who wants it, tried again from each who may have it
+//! until it is here or nobody wants it any more, and begun where it stopped, also after a restart.
 
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,54 +21,30 @@ use super::{
     error::TravelError,
     flight::Opened,
     landing::{Landing, Place},
+    progress::{Progress, Urgency},
     source::{Bytestream, Source},
+    wants::{Want, Wants},
 };
 use crate::{
     Digest, Repository, UploadId,
     records::{Seconds, UploadRecord, now},
+    storage::StorageError,
 };
 
 /// How long a blob that a client asked for is tried for after the last one asked.
 const WANTED: Duration = Duration::from_secs(300);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How far a blob is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress {
-    /// Its bytes, once they are known.
-    pub(crate) size: Option<u64>,
-    /// How many are stored here.
-    pub(crate) offset: u64,
-    /// The upload that they are in.
-    pub(crate) upload: Option<UploadId>,
-    /// Bytes come at the moment.
-    pub(crate) flows: bool,
-    /// Attempts that failed.
-    pub(crate) failures: u64,
-    /// Why the last of them did.
-    pub(crate) error: Option<TravelError>,
-    /// It is here, or will not come.
-    pub(crate) ended: Option<Result<(), TravelError>>,
-}
-
-/// Who wants a blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// A client waits for it.
-    Client,
-    /// A manifest here needs it, and goes on needing it.
-    Kept,
-}
+/// Between two attempts while the storage is full: each costs a window of the link, and what makes room
+/// takes its time.
+const FULL_WAIT: Duration = Duration::from_secs(300);
 
 /// One blob on its way here.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     pub(crate) digest: Digest,
-    pub(crate) source: Source,
     pub(crate) since: Seconds,
-    /// The repositories that are to have it.
-    repositories: Mutex<BTreeSet<Repository>>,
+    wants: Mutex<Wants>,
     pub(crate) progress: watch::Sender<Progress>,
     /// Until when a client is thought to want it.
     client: Mutex<Option<Instant>>,
@@ -78,12 +54,11 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub(crate) fn new(digest: Digest, source: Source, repository: Repository) -> Self {
+    pub(crate) fn new(digest: Digest) -> Self {
         Self {
             digest,
-            source,
             since: now(),
-            repositories: Mutex::new(BTreeSet::from([repository])),
+            wants: Mutex::default(),
             progress: watch::Sender::default(),
             client: Mutex::default(),
             kept: AtomicBool::new(false),
@@ -113,54 +88,89 @@ impl Fetch {
         self.is_urgent() || self.kept.load(Ordering::Relaxed)
     }
 
+    pub(super) fn wants(&self) -> MutexGuard<'_, Wants> {
+        self.wants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The repositories that are to have it.
     pub(crate) fn repositories(&self) -> Vec<Repository> {
-        self.repositories.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let all: BTreeSet<Repository> = self.all_wants().into_iter().map(|want| want.repository).collect();
+        all.into_iter().collect()
     }
 
-    pub(crate) fn has(&self, repository: &Repository) -> bool {
-        self.repositories.lock().unwrap_or_else(PoisonError::into_inner).contains(repository)
+    pub(super) fn all_wants(&self) -> Vec<Want> {
+        self.wants().all().to_vec()
     }
 
-    /// Another repository is to have it too, of which the source said that it has it there.
-    pub(crate) fn join(&self, repository: Repository) {
-        self.repositories.lock().unwrap_or_else(PoisonError::into_inner).insert(repository);
+    /// A repository is to have it. Where it may come from another side than before, that is tried at once.
+    pub(crate) fn add(&self, want: Want) {
+        if self.wants().add(want) {
+            self.nudge.notify_one();
+        }
     }
 
-    /// Tries until it is here, or cannot come, or nobody wants it any more.
+    /// Tries until it is here, or cannot come, or nobody wants it any more. Each who may have it is asked
+    /// in turn; only after all of them is there a pause.
     pub(super) async fn run(&self, core: &Core) -> Result<(), TravelError> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut in_a_row = 0;
+        let mut last = TravelError::Stopping;
         loop {
+            let Some(want) = self.next() else { return Err(last) };
             let before = self.progress.borrow().offset;
-            let attempt = core.stop.run_until_cancelled(self.attempt(core)).await;
+            let attempt = core.stop.run_until_cancelled(self.attempt(core, &want)).await;
             let error = match attempt {
                 None => return Err(TravelError::Stopping),
                 Some(Ok(())) => return Ok(()),
-                Some(Err(error)) if error.is_final() => return Err(error),
                 Some(Err(error)) => error,
             };
             if self.progress.borrow().offset > before {
                 backoff.reset();
             }
-            tracing::debug!(blob.digest = %self.digest, "{} waits: {error}", self.digest);
-            self.progress.send_modify(|progress| {
-                progress.flows = false;
-                progress.failures += 1;
-                progress.error = Some(error.clone());
-            });
+            last = error.clone();
+            if error.is_final() {
+                self.wants().refuse(&want, &error);
+                self.progress.send_modify(|progress| progress.flows = false);
+                continue;
+            }
+            self.wants().failed(&want);
+            in_a_row += 1;
+            let is_round = in_a_row >= self.wants().sides();
+            self.note(&error, is_round);
             if !self.is_wanted() {
                 return Err(error);
             }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.wait()) => {}
-                () = self.nudge.notified() => {}
-                () = core.stop.cancelled() => return Err(TravelError::Stopping),
+            if is_round {
+                in_a_row = 0;
+                self.pause(core, if error.is_full() { FULL_WAIT } else { backoff.wait() }).await?;
             }
         }
     }
 
-    async fn attempt(&self, core: &Core) -> Result<(), TravelError> {
-        let _slot = self.slot(core).await?;
-        let landing = Landing::new(core, &self.digest, &self.source);
+    fn next(&self) -> Option<Want> {
+        self.wants().next()
+    }
+
+    fn note(&self, error: &TravelError, is_round: bool) {
+        tracing::debug!(blob.digest = %self.digest, "{} waits: {error}", self.digest);
+        self.progress.send_modify(|progress| {
+            progress.flows = false;
+            progress.failures += u64::from(is_round);
+            progress.error = Some(error.clone());
+        });
+    }
+
+    async fn pause(&self, core: &Core, wait: Duration) -> Result<(), TravelError> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.nudge.notified() => Ok(()),
+            () = core.stop.cancelled() => Err(TravelError::Stopping),
+        }
+    }
+
+    async fn attempt(&self, core: &Core, want: &Want) -> Result<(), TravelError> {
+        let _slot = self.slot(core, &want.source).await?;
+        let landing = Landing::new(core, &self.digest, &want.source);
         let (repository, upload) = loop {
             match landing.place() {
                 Place::Here => return self.share(core).await,
@@ -175,11 +185,11 @@ impl Fetch {
                     landing.changed().await;
                 }
                 Place::Ours(upload, record) => {
-                    self.go_on(core, &landing, upload, &record).await?;
+                    self.go_on(core, &landing, want, (upload, &record)).await?;
                     break (record.repository.clone(), upload);
                 }
                 Place::Nowhere => {
-                    if let Some(begun) = self.begin(core, &landing).await? {
+                    if let Some(begun) = self.begin(core, &landing, want).await? {
                         break begun;
                     }
                 }
@@ -194,8 +204,8 @@ impl Fetch {
         &self,
         core: &Core,
         landing: &Landing<'_>,
-        upload: UploadId,
-        record: &UploadRecord,
+        want: &Want,
+        (upload, record): (UploadId, &UploadRecord),
     ) -> Result<(), TravelError> {
         let size = record.travels.as_ref().map_or(0, |travels| travels.size);
         self.progress.send_modify(|progress| {
@@ -206,12 +216,12 @@ impl Fetch {
         if record.offset == size {
             return Ok(());
         }
-        let opened = self.source.open(&self.first()?, &self.digest, record.offset).await?;
+        let opened = self.open(want, record.offset).await?;
         if opened.size != size {
             landing.cancel(&record.repository, upload).await?;
-            return Err(self.source.tampered(&self.digest));
+            return Err(want.source.tampered(&self.digest));
         }
-        self.receive(core, landing, &record.repository, upload, opened).await
+        self.receive(core, landing, (&record.repository, upload), opened).await
     }
 
     /// Begins an upload and brings it to its end; `None` when another daemon was faster.
@@ -219,17 +229,38 @@ impl Fetch {
         &self,
         core: &Core,
         landing: &Landing<'_>,
+        want: &Want,
     ) -> Result<Option<(Repository, UploadId)>, TravelError> {
-        let first = self.first()?;
+        let first = want.repository.clone();
         self.progress.send_modify(|progress| (progress.offset, progress.upload) = (0, None));
-        let opened = self.source.open(&first, &self.digest, 0).await?;
+        self.fits(core, want).await?;
+        let opened = self.open(want, 0).await?;
         let upload = landing.begin(&first, opened.size).await?;
         if !landing.is_first(upload).await? {
             landing.cancel(&first, upload).await?;
             return Ok(None);
         }
-        self.receive(core, landing, &first, upload, opened).await?;
+        self.receive(core, landing, (&first, upload), opened).await?;
         Ok(Some((first, upload)))
+    }
+
+    /// Asks how long it is, where a quota may refuse it: to open it asks for its first bytes already, and
+    /// a link may be paid by the byte.
+    async fn fits(&self, core: &Core, want: &Want) -> Result<(), TravelError> {
+        let Some(usage) = core.storage.usage(&want.repository) else { return Ok(()) };
+        let size = want.source.stat(&want.repository, &self.digest).await?;
+        let wanted = size.ok_or_else(|| TravelError::Unknown { side: want.source.side() })?;
+        if wanted <= usage.left() {
+            return Ok(());
+        }
+        let (namespace, quota, used) = (usage.namespace.to_string(), usage.quota, usage.used());
+        Err(StorageError::OverQuota { namespace, quota, used, wanted }.into())
+    }
+
+    async fn open(&self, want: &Want, offset: u64) -> Result<Opened<Bytestream>, TravelError> {
+        let opened = want.source.open(&want.repository, &self.digest, offset).await?;
+        self.wants().know(want);
+        Ok(opened)
     }
 
     /// Stores what comes of an upload, from where it is.
@@ -237,8 +268,7 @@ impl Fetch {
         &self,
         core: &Core,
         landing: &Landing<'_>,
-        repository: &Repository,
-        upload: UploadId,
+        (repository, upload): (&Repository, UploadId),
         mut opened: Opened<Bytestream>,
     ) -> Result<(), TravelError> {
         let mut offset = self.progress.borrow().offset;
@@ -250,7 +280,7 @@ impl Fetch {
         });
         while offset < opened.size {
             let (stored, error) = landing.append(repository, upload, offset, &mut opened.bytes).await?;
-            core.counters.arrived(&self.source.side(), stored - offset);
+            core.counters.arrived(&landing.side(), stored - offset);
             self.progress.send_modify(|progress| progress.offset = stored);
             if let Some(error) = error {
                 return Err(error);
@@ -260,31 +290,12 @@ impl Fetch {
         Ok(())
     }
 
-    /// A repository in which the source has the blob.
-    fn first(&self) -> Result<Repository, TravelError> {
-        self.repositories().into_iter().next().ok_or(TravelError::Stopping)
-    }
-
-    /// Gives it to each repository that is to have it, where the source has it in that repository.
-    async fn share(&self, core: &Core) -> Result<(), TravelError> {
-        for repository in self.repositories() {
-            if core.storage.blob(&repository, &self.digest).await?.is_some() {
-                continue;
-            }
-            if self.source.stat(&repository, &self.digest).await?.is_none() {
-                return Err(TravelError::Unknown { side: self.source.side() });
-            }
-            core.storage.mount(&repository, &self.digest, None).await?;
-        }
-        Ok(())
-    }
-
     /// Few blobs that nobody waits for travel at a time, so that the link is free for those that
     /// somebody does wait for.
-    async fn slot(&self, core: &Core) -> Result<OwnedSemaphorePermit, TravelError> {
+    async fn slot(&self, core: &Core, source: &Source) -> Result<OwnedSemaphorePermit, TravelError> {
         while !self.is_urgent() {
             tokio::select! {
-                slot = self.source.kept().acquire_owned() => return slot.map_err(|_| TravelError::Stopping),
+                slot = source.kept().acquire_owned() => return slot.map_err(|_| TravelError::Stopping),
                 () = self.nudge.notified() => {}
             }
         }

@@ -6,15 +6,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 
 use super::{
     Core,
     error::TravelError,
-    fetch::{Fetch, Shared, Urgency},
-    source::Source,
+    fetch::{Fetch, Shared},
+    progress::Urgency,
+    wants::Want,
 };
-use crate::{Digest, Repository};
+use crate::Digest;
 
 /// Blobs that clients wait for, at a time.
 const CLIENTS: usize = 16;
@@ -27,6 +31,32 @@ pub(crate) struct Fetches {
     table: Mutex<HashMap<Digest, Shared>>,
     pub(crate) clients: Arc<Semaphore>,
     refused: Mutex<HashMap<Digest, (Instant, TravelError)>>,
+    /// A fetch ended.
+    pub(crate) arrived: Notify,
+}
+
+/// Ends a fetch when it is dropped: after a panic too, or all who want the blob would wait for ever.
+struct Ending {
+    fetches: Arc<Fetches>,
+    fetch: Shared,
+    outcome: Result<(), TravelError>,
+}
+
+impl Ending {
+    fn new(fetches: &Arc<Fetches>, fetch: &Shared) -> Self {
+        let outcome = Err(TravelError::Stopping);
+        Self { fetches: Arc::clone(fetches), fetch: Arc::clone(fetch), outcome }
+    }
+
+    fn with(&mut self, outcome: Result<(), TravelError>) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.fetches.end(&self.fetch, &self.outcome);
+    }
 }
 
 impl Default for Fetches {
@@ -35,6 +65,7 @@ impl Default for Fetches {
             table: Mutex::default(),
             clients: Arc::new(Semaphore::new(CLIENTS)),
             refused: Mutex::default(),
+            arrived: Notify::new(),
         }
     }
 }
@@ -62,44 +93,44 @@ impl Fetches {
         self.refusals().get(digest).is_some_and(|(since, _)| since.elapsed() < REFUSED)
     }
 
-    /// The fetch of a blob into a repository: the one under way, or a new one. One under way for other
-    /// repositories is given as it is: who joins it asks the source first.
-    pub(crate) fn want(
-        core: &Arc<Core>,
-        repository: &Repository,
-        digest: &Digest,
-        source: &Source,
-        urgency: Urgency,
-    ) -> Shared {
+    /// The fetch of a blob that somebody wants: the one under way, or a new one.
+    pub(crate) fn want(core: &Arc<Core>, digest: &Digest, want: Want, urgency: Urgency) -> Shared {
         let mut table = core.fetches.table();
         if let Some(fetch) = table.get(digest) {
+            fetch.add(want);
             fetch.want(urgency);
             return Arc::clone(fetch);
         }
-        let fetch = Arc::new(Fetch::new(digest.clone(), source.clone(), repository.clone()));
+        let fetch = Arc::new(Fetch::new(digest.clone()));
+        fetch.add(want);
         fetch.want(urgency);
         table.insert(digest.clone(), Arc::clone(&fetch));
-        let (core, running) = (Arc::clone(core), Arc::clone(&fetch));
-        let tracker = core.tracker.clone();
-        tracker.spawn(async move {
-            let outcome = running.run(&core).await;
-            core.fetches.table().remove(&running.digest);
-            let mut refusals = core.fetches.refusals();
-            match &outcome {
-                Err(error) if error.is_final() => {
-                    tracing::warn!(blob.digest = %running.digest, "{} does not come: {error}", running.digest);
-                    refusals.insert(running.digest.clone(), (Instant::now(), error.clone()));
-                }
-                _ => drop(refusals.remove(&running.digest)),
-            }
-            drop(refusals);
-            running.progress.send_modify(|progress| {
-                progress.flows = false;
-                progress.ended = Some(outcome);
-            });
-            core.arrived.notify_waiters();
+        let core = Arc::clone(core);
+        let mut ending = Ending::new(&core.fetches, &fetch);
+        core.tracker.clone().spawn(async move {
+            let outcome = ending.fetch.run(&core).await;
+            ending.with(outcome);
         });
         fetch
+    }
+
+    /// A fetch ended: the next who wants the blob begins anew.
+    fn end(&self, fetch: &Fetch, outcome: &Result<(), TravelError>) {
+        self.table().remove(&fetch.digest);
+        let mut refusals = self.refusals();
+        match outcome {
+            Err(error) if error.is_final() => {
+                tracing::warn!(blob.digest = %fetch.digest, "{} does not come: {error}", fetch.digest);
+                refusals.insert(fetch.digest.clone(), (Instant::now(), error.clone()));
+            }
+            _ => drop(refusals.remove(&fetch.digest)),
+        }
+        drop(refusals);
+        fetch.progress.send_modify(|progress| {
+            progress.flows = false;
+            progress.ended = Some(outcome.clone());
+        });
+        self.arrived.notify_waiters();
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<Digest, Shared>> {
@@ -108,5 +139,29 @@ impl Fetches {
 
     fn refusals(&self) -> MutexGuard<'_, HashMap<Digest, (Instant, TravelError)>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A regression test: who wanted the blob waited for ever, and nobody fetched it again.
+    #[tokio::test]
+    async fn a_fetch_that_panics_is_over() {
+        let fetches = Arc::new(Fetches::default());
+        let digest: Digest = format!("sha256:{}", "0a".repeat(32)).parse().unwrap();
+        let fetch = Arc::new(Fetch::new(digest.clone()));
+        fetches.table().insert(digest.clone(), Arc::clone(&fetch));
+        let ending = Ending::new(&fetches, &fetch);
+        let task = tokio::spawn(async move {
+            let _ending = ending;
+            panic!("as a fetch may");
+        });
+        task.await.unwrap_err();
+        assert!(fetches.get(&digest).is_none() && !fetches.is_refused(&digest));
+        assert!(matches!(fetch.progress.borrow().ended, Some(Err(TravelError::Stopping))));
     }
 }

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Core, blobs, error::TravelError, fetch::Progress, source::Bytestream};
+use super::{Core, blobs, error::TravelError, progress::Progress, source::Bytestream};
 use crate::Digest;
 
 /// How long a client waits for the next bytes. The fetch itself goes on.
@@ -104,12 +104,11 @@ impl Follow {
             if now.offset > offset {
                 (offset, deadline) = (now.offset, Instant::now() + STALL);
             }
-            match now.ended {
-                Some(Ok(())) => {
-                    return Ok((blobs::stored(&self.core, &self.digest, self.range.clone()), true));
-                }
-                Some(Err(error)) => return Err(error),
-                None => {}
+            if now.landed || matches!(now.ended, Some(Ok(()))) {
+                return Ok((blobs::stored(&self.core, &self.digest, self.range.clone()), true));
+            }
+            if let Some(Err(error)) = now.ended {
+                return Err(error);
             }
             let verified = now.size.map_or(0, |size| size.saturating_sub(1)).min(now.offset);
             let end = verified.min(self.range.end);

@@ -16,10 +16,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Core, blobs, error::TravelError, manifest::Needs, peer::Resolved, source::Source};
+use super::{
+    Core,
+    error::TravelError,
+    manifest::{Child, Needs},
+    peer::Resolved,
+    source::Source,
+    whole::Walk,
+};
 use crate::{Digest, Reference, Repository, Tag, index::Tagged, records::Origin, storage::PutManifest};
 
 /// How often a tag is looked at again.
@@ -32,18 +38,46 @@ const DEEPEST: usize = 4;
 /// What is asked or looked at now, so that it is once.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
-    pulls: std::sync::Mutex<HashMap<(Repository, String), Only>>,
+    pulls: std::sync::Mutex<HashMap<(Repository, String), Arc<Pull>>>,
     /// When a tag was last looked at, and whether that goes on.
     looks: std::sync::Mutex<HashMap<(Repository, Tag), (Instant, bool)>>,
 }
 
-/// The lock of a manifest that is asked for.
-type Only = Arc<Mutex<()>>;
+/// What an attempt to fetch a manifest came to: whether it is here now.
+type Outcome = Result<bool, TravelError>;
+
+/// The attempts to fetch one manifest, of which one is made at a time.
+#[derive(Debug, Default)]
+struct Pull {
+    turn: Mutex<()>,
+    /// How many were made, and what came of the last.
+    made: std::sync::Mutex<(u64, Option<Outcome>)>,
+}
+
+impl Pull {
+    fn made(&self) -> std::sync::MutexGuard<'_, (u64, Option<Outcome>)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an attempt. Whoever waited while another one ended has what came of that: of many who want
+    /// what a silent hub has, nobody waits longer than the first.
+    async fn share(&self, attempt: impl Future<Output = Outcome>) -> Outcome {
+        let before = self.made().0;
+        let _turn = self.turn.lock().await;
+        let (made, last) = self.made().clone();
+        if let Some(outcome) = last.filter(|_| made > before) {
+            return outcome;
+        }
+        let outcome = attempt.await;
+        *self.made() = (made + 1, Some(outcome.clone()));
+        outcome
+    }
+}
 
 impl Asking {
-    fn pull(&self, repository: &Repository, reference: &Reference) -> Only {
+    fn pull(&self, repository: &Repository, reference: &Reference) -> Arc<Pull> {
         let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-        pulls.retain(|_, lock| Arc::strong_count(lock) > 1);
+        pulls.retain(|_, pull| Arc::strong_count(pull) > 1);
         Arc::clone(pulls.entry((repository.clone(), reference.to_string())).or_default())
     }
 
@@ -73,16 +107,24 @@ impl Asking {
     }
 }
 
-/// Fetches a manifest that is not here; `true` when it is here now. Requests for the same one share a
-/// fetch.
+/// Fetches a manifest that is not here; `true` when it is here now. Requests for the same one share an
+/// attempt.
 pub(super) async fn pull(
     core: &Arc<Core>,
     repository: &Repository,
     reference: &Reference,
 ) -> Result<bool, TravelError> {
     let Some(source) = core.source(repository) else { return Ok(false) };
-    let lock = core.asking.pull(repository, reference);
-    let _only = lock.lock().await;
+    let pull = core.asking.pull(repository, reference);
+    pull.share(pull_once(core, source, repository, reference)).await
+}
+
+async fn pull_once(
+    core: &Arc<Core>,
+    source: Source,
+    repository: &Repository,
+    reference: &Reference,
+) -> Outcome {
     if core.storage.manifest(repository, reference).await?.is_some() {
         return Ok(true);
     }
@@ -96,7 +138,10 @@ pub(super) async fn pull(
     core.keep.notify_one();
     let (core, repository) = (Arc::clone(core), repository.clone());
     core.tracker.clone().spawn(async move {
-        let bringing = bring_referrers(&core, &source, &repository, &digest);
+        let bringing = async {
+            let mut walk = Walk::begin(&core, &source, &repository).await?;
+            bring_referrers(&mut walk, &source, &digest).await
+        };
         if let Some(Err(error)) = core.stop.run_until_cancelled(bringing).await {
             tracing::debug!("what refers to {repository}@{digest} is not all here: {error}");
         }
@@ -138,11 +183,18 @@ async fn renew(
     };
     let digest = resolved.digest.clone();
     if digest == was.digest {
-        return bring_referrers(core, source, repository, &digest).await;
+        let mut walk = Walk::begin(core, source, repository).await?;
+        return bring_referrers(&mut walk, source, &digest).await;
     }
-    put(core, repository, resolved.clone(), Vec::new(), source.origin()).await?;
-    bring_needs(core, source, repository, &was.digest, resolved.bytes.as_deref().unwrap_or_default()).await?;
-    bring_referrers(core, source, repository, &digest).await?;
+    loop {
+        put(core, repository, resolved.clone(), Vec::new(), source.origin()).await?;
+        let mut walk = Walk::begin(core, source, repository).await?;
+        bring_needs(&mut walk, core, &digest, was).await?;
+        bring_referrers(&mut walk, source, &digest).await?;
+        if !walk.has_brought() {
+            break;
+        }
+    }
     // Deleted here meanwhile, it is not to come back.
     if core.storage.index().tag(repository, tag).is_none() {
         return Ok(());
@@ -155,66 +207,47 @@ async fn renew(
     Ok(())
 }
 
-/// Brings the blobs of a manifest; of an index, those of the platforms that are here of the old one.
+/// Brings a manifest and its blobs; of an index, those of the platforms that are here of the old one.
 async fn bring_needs(
-    core: &Arc<Core>,
-    source: &Source,
-    repository: &Repository,
-    was: &Digest,
-    bytes: &[u8],
+    walk: &mut Walk<'_>,
+    core: &Core,
+    digest: &Digest,
+    was: &Tagged,
 ) -> Result<(), TravelError> {
-    let needs = Needs::of(bytes);
-    let blobs: Vec<Digest> = needs.blobs.into_iter().map(|(digest, _)| digest).collect();
-    blobs::bring(core, repository, &blobs, source).await?;
-    if needs.children.is_empty() {
+    let children = bring_image(walk, digest).await?;
+    if children.is_empty() {
         return Ok(());
     }
-    let before = match core.storage.index().manifest(repository, was) {
-        Some(_) => Needs::of(&core.storage.manifest_bytes(was).await?).children,
+    let repository = walk.repository();
+    let before = match core.storage.index().manifest(repository, &was.digest) {
+        Some(_) => Needs::of(&core.storage.manifest_bytes(&was.digest).await?).children,
         None => Vec::new(),
     };
     let used =
         before.into_iter().filter(|child| core.storage.index().manifest(repository, &child.digest).is_some());
     let used: BTreeSet<Option<String>> = used.map(|child| child.platform).collect();
-    for child in needs.children.into_iter().filter(|child| used.contains(&child.platform)) {
-        let Some(bytes) = bring_manifest(core, source, repository, &child.digest).await? else { continue };
-        let blobs: Vec<Digest> = Needs::of(&bytes).blobs.into_iter().map(|(digest, _)| digest).collect();
-        blobs::bring(core, repository, &blobs, source).await?;
+    for child in children.into_iter().filter(|child| used.contains(&child.platform)) {
+        bring_image(walk, &child.digest).await?;
     }
     Ok(())
 }
 
-/// A manifest by its digest, from here or brought here; `None` when the source has none.
-async fn bring_manifest(
-    core: &Arc<Core>,
-    source: &Source,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<Option<Bytes>, TravelError> {
-    if core.storage.index().manifest(repository, digest).is_some() {
-        return Ok(Some(core.storage.manifest_bytes(digest).await?));
-    }
-    let reference = Reference::Digest(digest.clone());
-    let Some(resolved) = source.manifest(repository, &reference, None).await? else { return Ok(None) };
-    let bytes = resolved.bytes.clone();
-    put(core, repository, resolved, Vec::new(), source.origin()).await?;
-    core.keep.notify_one();
-    Ok(bytes)
+/// Brings a manifest and its blobs, where the source has it; returns the manifests of an index.
+async fn bring_image(walk: &mut Walk<'_>, digest: &Digest) -> Result<Vec<Child>, TravelError> {
+    let Some(bytes) = walk.manifest(digest).await? else { return Ok(Vec::new()) };
+    let needs = Needs::of(&bytes);
+    walk.blobs(&needs.digests()).await?;
+    Ok(needs.children)
 }
 
 /// Brings the manifests that refer to one, such as its signatures, and those that refer to them.
-async fn bring_referrers(
-    core: &Arc<Core>,
-    source: &Source,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<(), TravelError> {
+async fn bring_referrers(walk: &mut Walk<'_>, source: &Source, digest: &Digest) -> Result<(), TravelError> {
     let mut waiting = vec![(digest.clone(), 0)];
-    let mut seen = BTreeSet::from([digest.clone()]);
+    walk.is_new(digest);
     while let Some((subject, depth)) = waiting.pop() {
-        for referrer in source.referrers(repository, &subject).await? {
-            if seen.insert(referrer.digest.clone()) {
-                bring_manifest(core, source, repository, &referrer.digest).await?;
+        for referrer in source.referrers(walk.repository(), &subject).await? {
+            if walk.is_new(&referrer.digest) {
+                walk.manifest(&referrer.digest).await?;
                 if depth < DEEPEST {
                     waiting.push((referrer.digest, depth + 1));
                 }
@@ -225,7 +258,7 @@ async fn bring_referrers(
 }
 
 /// Keeps a manifest, whose blobs need not be here yet. Storage leaves tags alone that were pushed here.
-async fn put(
+pub(super) async fn put(
     core: &Core,
     repository: &Repository,
     resolved: Resolved,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     Core,
     error::TravelError,
+    peer::Side,
     source::{Bytestream, Source},
 };
 use crate::{
@@ -53,6 +54,11 @@ pub(super) struct Landing<'a> {
 impl<'a> Landing<'a> {
     pub(super) fn new(core: &'a Core, digest: &'a Digest, source: &'a Source) -> Self {
         Self { core, digest, source }
+    }
+
+    /// Who gives it.
+    pub(super) fn side(&self) -> Side {
+        self.source.side()
     }
 
     /// Where the blob is now.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Digest;
+use crate::{Digest, storage::is_elsewhere};
 
 /// The longest manifest that travels.
 pub(crate) const LONGEST_MANIFEST: usize = 8 * 1024 * 1024;
@@ -46,6 +46,8 @@ struct Descriptor {
     #[serde(default)]
     size: u64,
     #[serde(default)]
+    urls: Option<Vec<String>>,
+    #[serde(default)]
     platform: Option<Platform>,
 }
 
@@ -59,20 +61,21 @@ struct Platform {
     variant: String,
 }
 
-impl Descriptor {
-    /// Layers that their maker lets nobody pass on are fetched from elsewhere by the client.
-    fn is_kept_elsewhere(&self) -> bool {
-        self.media_type.contains("nondistributable") || self.media_type.contains(".foreign.")
-    }
-}
-
 impl Needs {
+    /// The blobs without their sizes.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        self.blobs.iter().map(|(digest, _)| digest.clone()).collect()
+    }
+
     /// Reads a manifest; one that cannot be read needs nothing, as registries take any JSON.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else { return Self::default() };
-        let all = manifest.config.into_iter().chain(manifest.layers).chain(manifest.blobs);
-        let mut blobs: Vec<(Digest, u64)> =
-            all.filter(|blob| !blob.is_kept_elsewhere()).map(|blob| (blob.digest, blob.size)).collect();
+        let layers = manifest.layers.into_iter().chain(manifest.blobs);
+        // Nobody pushes those, so that they are nowhere that they could travel from.
+        let pushed = layers
+            .filter(|layer| !is_elsewhere(&layer.media_type, layer.urls.as_deref().unwrap_or_default()));
+        let all = manifest.config.into_iter().chain(pushed);
+        let mut blobs: Vec<(Digest, u64)> = all.map(|blob| (blob.digest, blob.size)).collect();
         blobs.sort();
         blobs.dedup();
         let children = manifest.manifests.into_iter().map(|child| Child {
@@ -91,6 +94,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::storage::Document;
 
     fn digest(digits: &str) -> Digest {
         format!("sha256:{}", digits.repeat(32)).parse().unwrap()
@@ -114,6 +118,33 @@ mod tests {
         let needs = Needs::of(image.as_bytes());
         assert_eq!(needs.blobs, [(digest("01"), 2), (digest("02"), 7)]);
         assert_eq!(needs.children, []);
+    }
+
+    /// A regression test: an image with a layer of `urls` was taken from its client, and never travelled.
+    #[test]
+    fn what_travels_with_an_image_is_what_its_client_had_to_push() {
+        let tar = "application/vnd.oci.image.layer.v1.tar";
+        let layers = [
+            (tar, "null"),
+            (tar, "[]"),
+            (tar, r#"["https://example.net/"]"#),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "null"),
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "null"),
+            ("application/vnd.example.foreign.v1", "null"),
+            ("application/vnd.example-nondistributable", "null"),
+            ("", "null"),
+        ];
+        let descriptor = |(number, (media_type, urls)): (usize, &(&str, &str))| {
+            let digest = digest(&format!("{number:02}"));
+            format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":1,"urls":{urls}}}"#)
+        };
+        let layers: Vec<String> = layers.iter().enumerate().map(descriptor).collect();
+        let config = descriptor((99, &("application/x", r#"["https://example.net/"]"#)));
+        let image = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#, layers.join(","));
+        let mut pushed = Document::of("", image.as_bytes()).unwrap().blobs;
+        pushed.sort();
+        assert_eq!(pushed.len(), 6);
+        assert_eq!(Needs::of(image.as_bytes()).digests(), pushed);
     }
 
     #[test]

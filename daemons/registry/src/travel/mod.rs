@@ -31,13 +31,18 @@ mod images;
 mod keep;
 mod landing;
 mod manifest;
+mod onward;
 mod pace;
 mod peer;
+mod progress;
 mod protocol;
 mod sending;
+mod share;
 mod source;
 mod status;
 mod upstream;
+mod wants;
+mod whole;
 
 use std::{
     collections::HashMap,
@@ -78,7 +83,7 @@ pub(crate) struct Core {
     leaves: Mutex<HashMap<String, Arc<Peer>>>,
     in_flight: Arc<Semaphore>,
     upstreams: Vec<Arc<Upstream>>,
-    fetches: fetches::Fetches,
+    fetches: Arc<fetches::Fetches>,
     asking: images::Asking,
     announcing: announce::Announcing,
     gathering: gather::Gathering,
@@ -86,8 +91,6 @@ pub(crate) struct Core {
     /// Every task of travel.
     tracker: TaskTracker,
     stop: CancellationToken,
-    /// A fetch ended.
-    arrived: Notify,
     /// A manifest came whose blobs may be missing.
     keep: Notify,
     /// A tag was pushed that may be to travel.
@@ -111,14 +114,13 @@ impl Travel {
             leaves: Mutex::default(),
             in_flight,
             upstreams,
-            fetches: fetches::Fetches::default(),
+            fetches: Arc::default(),
             asking: images::Asking::default(),
             announcing: announce::Announcing::default(),
             gathering: gather::Gathering::default(),
             counters: Counters::default(),
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
-            arrived: Notify::new(),
             keep: Notify::new(),
             pushed: Notify::new(),
         })))
@@ -222,7 +224,7 @@ impl Core {
     /// Whether a repository has a blob, as far as the index knows.
     fn has(&self, repository: &Repository, digest: &Digest) -> bool {
         let index = self.storage.index();
-        index.link(repository, digest).is_some() && index.blob(digest).is_some_and(|blob| !blob.is_forsaken())
+        index.link(repository, digest).is_some() && index.blob(digest).is_some_and(|blob| !blob.dying)
     }
 
     /// Bytes of a blob or manifest that a repository has.

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     error::TravelError,
+    onward::Onward,
     pace::Pace,
     protocol::{
         self, ANSWER, Announce, Code, Gathered, Head, Operation, PATIENCE, Referrer, Refused, Resolve, Stat,
@@ -100,6 +101,7 @@ pub(crate) struct Peer {
     pub(crate) pace: Pace,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) kept: Arc<Semaphore>,
+    pub(crate) onward: Onward,
     pub(crate) contact: Arc<Contact>,
 }
 
@@ -121,7 +123,8 @@ impl Peer {
 
     fn new(client: Client, side: Side, subject: String, in_flight: Arc<Semaphore>) -> Self {
         let kept = Arc::new(Semaphore::new(KEPT));
-        Self { client, side, subject, pace: Pace::default(), in_flight, kept, contact: Arc::default() }
+        let (pace, onward, contact) = (Pace::default(), Onward::default(), Arc::default());
+        Self { client, side, subject, pace, in_flight, kept, onward, contact }
     }
 
     /// Most bytes of a message that this side's server takes.
@@ -180,8 +183,8 @@ impl Peer {
     /// Tells the hub of a tag, and hears how far it is with it.
     pub(crate) async fn announce(&self, announce: &Announce) -> Result<Gathered, TravelError> {
         let answer = self.ask(Operation::Announce, announce).await?;
-        let gathered = answer.and_then(|(head, _)| head.gathered);
-        gathered.ok_or_else(|| self.broken("an answer to an announcement that says nothing"))
+        let (head, _) = answer.ok_or_else(|| TravelError::Unknown { side: self.side.clone() })?;
+        head.gathered.ok_or_else(|| self.broken("an answer to an announcement that says nothing"))
     }
 
     /// Asks, and waits for one answer; `None` when the other side says that there is no such thing.

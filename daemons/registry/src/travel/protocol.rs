@@ -14,7 +14,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Reference, Repository, Tag};
+use crate::{Digest, Reference, Repository, Tag, records::Seconds};
 
 /// The version that this code speaks.
 pub(crate) const VERSION: u32 = 1;
@@ -136,6 +136,10 @@ pub(crate) struct Announce {
     /// The manifests that refer to it, such as signatures: the hub has all only with these.
     #[serde(default)]
     pub(crate) referrers: Vec<Digest>,
+    /// When it was pushed, by the leaf's clock: of two pushes of a tag the newer one counts. Older leaves
+    /// do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<Seconds>,
 }
 
 /// What a reply says about its payload, or instead of one.
@@ -191,7 +195,7 @@ impl From<Refused> for Head {
 pub(crate) enum Code {
     /// It is not here.
     Unknown,
-    /// fleet.toml does not let it travel.
+    /// fleet.toml does not let it travel, or it would fail in the same way again.
     Denied,
     /// Not now: ask again later.
     Busy,

@@ -18,13 +18,13 @@ use super::{
 const UNSENT: u64 = 1024 * 1024;
 
 /// Sends the bytes that were asked for, or why there are none.
-pub(super) async fn send(core: &Arc<Core>, reply: &Reply, asked: &Window) {
+pub(super) async fn send(core: &Arc<Core>, reply: &mut Reply, asked: &Window) {
     if let Err(refused) = send_pieces(core, reply, asked).await {
         reply.send(&refused.into(), Bytes::new()).await;
     }
 }
 
-async fn send_pieces(core: &Arc<Core>, reply: &Reply, asked: &Window) -> Result<(), Refused> {
+async fn send_pieces(core: &Arc<Core>, reply: &mut Reply, asked: &Window) -> Result<(), Refused> {
     let (size, range, mut bytes) = open(core, reply, asked).await?;
     let piece = most_payload(core.client.max_payload() as u64, asked.most).min(LONGEST_PIECE);
     let piece = usize::try_from(piece).unwrap_or(usize::MAX);
@@ -61,7 +61,7 @@ struct EndedEarly;
 /// The blob's size, which bytes of it are sent, and those.
 async fn open(
     core: &Arc<Core>,
-    reply: &Reply,
+    reply: &mut Reply,
     asked: &Window,
 ) -> Result<(u64, Range<u64>, Bytestream), Refused> {
     let (repository, digest) = (&asked.repository, &asked.digest);
@@ -76,10 +76,10 @@ async fn open(
         let range = range(size);
         return Ok((size, range.clone(), blobs::stored(core, digest, range)));
     }
-    if !core.has_source(repository) {
+    let Some(source) = core.source(repository) else {
         return Err(unknown(&format!("{repository}@{digest}")));
-    }
-    reply.send(&Head::refused(Code::Wait, "an upstream registry is asked"), Bytes::new()).await;
+    };
+    source.onward().follow(reply).await?;
     let following = blobs::follow(core, repository, digest).await.map_err(told)?;
     let following = following.ok_or_else(|| unknown(&format!("{repository}@{digest}")))?;
     let range = range(following.size);

@@ -10,6 +10,7 @@ use super::{
     error::TravelError,
     flight::{self, Opened},
     manifest::LONGEST_MANIFEST,
+    onward::Onward,
     peer::{Peer, Resolved, Side},
     protocol::{MOST_REFERRERS, Referrer},
     upstream::Upstream,
@@ -53,6 +54,14 @@ impl Source {
         }
     }
 
+    /// Counts the requests of others that are passed on to it.
+    pub(crate) fn onward(&self) -> &Onward {
+        match self {
+            Self::Peer(peer) => &peer.onward,
+            Self::Upstream(upstream, _) => &upstream.onward,
+        }
+    }
+
     /// A manifest with its bytes, which are checked; `None` when there is none. The one that is
     /// `known` comes without.
     pub(crate) async fn manifest(
@@ -92,6 +101,10 @@ impl Source {
             return Err(TravelError::TooLarge { side: self.side(), digest: digest.clone(), size });
         }
         let opened = self.open(repository, digest, 0).await?;
+        if opened.size != size {
+            let message = format!("the manifest {digest} has {size} bytes, and then {}", opened.size);
+            return Err(TravelError::Broken { side: self.side(), message });
+        }
         let pieces: Vec<Bytes> = opened.bytes.try_collect().await?;
         Ok(pieces.concat().into())
     }
@@ -143,5 +156,20 @@ impl Source {
 
     pub(crate) fn tampered(&self, digest: &Digest) -> TravelError {
         TravelError::Tampered { side: self.side(), digest: digest.clone() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// An upstream that nobody asks.
+    pub(crate) fn upstream(prefix: &str) -> Source {
+        let text = format!("prefix = \"{prefix}\"\nurl = \"http://127.0.0.1:1\"");
+        let credentials = runtime::Credentials::in_directory("/nowhere");
+        let upstream = Upstream::new(&toml::from_str(&text).unwrap(), &credentials).unwrap();
+        Source::Upstream(Arc::new(upstream), "library/alpine".to_owned())
     }
 }

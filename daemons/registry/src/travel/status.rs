@@ -153,7 +153,7 @@ pub(super) fn status(core: &Core) -> Status {
             FetchStatus {
                 digest: fetch.digest.clone(),
                 repositories: fetch.repositories(),
-                from: fetch.source.side().to_string(),
+                from: fetch.wants().side().map(|side| side.to_string()).unwrap_or_default(),
                 done: progress.offset,
                 total: progress.size,
                 since: fetch.since,

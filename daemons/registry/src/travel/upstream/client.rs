@@ -40,6 +40,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 #[derive(Clone)]
 pub(crate) struct HttpClient {
     tls: TlsConnector,
+    /// The upstream itself is reached without encryption, on this machine.
+    is_plain: bool,
 }
 
 impl Debug for HttpClient {
@@ -49,8 +51,9 @@ impl Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// Trusts the authorities of this machine, and where it has none, those of Mozilla's list.
-    pub(crate) fn new() -> Result<Self, UpstreamError> {
+    /// A client for the upstream at a URL. It trusts the authorities of this machine, and where it has none,
+    /// those of Mozilla's list.
+    pub(crate) fn new(upstream: &Url) -> Result<Self, UpstreamError> {
         let mut roots = RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(native.certs);
@@ -62,7 +65,7 @@ impl HttpClient {
             .map_err(UpstreamError::Tls)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), is_plain: is_plain(upstream) })
     }
 
     /// Sends a request without a body, and returns when the head of its answer is there.
@@ -108,7 +111,8 @@ impl HttpClient {
         let no_host = || failed(io::Error::new(io::ErrorKind::InvalidInput, "the address has no host"));
         let name = url.host().ok_or_else(no_host)?;
         let port = url.port_or_known_default().ok_or_else(no_host)?;
-        if url.scheme() != "https" && !is_this_machine(&name) {
+        // What an upstream on the internet answers must not lead to what only this machine is to reach.
+        if url.scheme() != "https" && !(self.is_plain && is_plain(url)) {
             return Err(UpstreamError::NotEncrypted { url: without_query(url) });
         }
         let stream = match name {
@@ -130,12 +134,15 @@ impl HttpClient {
     }
 }
 
-fn is_this_machine(host: &url::Host<&str>) -> bool {
-    match host {
-        url::Host::Domain(name) => *name == "localhost",
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-    }
+/// Whether a URL is one without encryption on this machine.
+fn is_plain(url: &Url) -> bool {
+    let is_this_machine = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && is_this_machine
 }
 
 /// The host and port of a URL, for messages.
@@ -183,4 +190,27 @@ pub(crate) async fn whole(body: Incoming, host: &str, most: usize) -> Result<Vec
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A regression test: a redirection of any upstream could lead to what listens on this machine.
+    #[tokio::test]
+    async fn only_an_upstream_on_this_machine_leads_to_this_machine_without_encryption() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there: Url = format!("http://{}/secret", listener.local_addr().unwrap()).parse().unwrap();
+        for upstream in ["https://registry.example.net", "https://127.0.0.1", "http://registry.example.net"] {
+            let client = HttpClient::new(&upstream.parse().unwrap()).unwrap();
+            let refused = client.connect(&there).await.err().unwrap();
+            assert!(matches!(refused, UpstreamError::NotEncrypted { .. }), "{upstream}: {refused}");
+        }
+        let client = HttpClient::new(&"http://localhost:5000".parse().unwrap()).unwrap();
+        assert!(client.connect(&there).await.is_ok());
+        let elsewhere = client.connect(&"http://192.0.2.1/".parse().unwrap()).await.err().unwrap();
+        assert!(matches!(elsewhere, UpstreamError::NotEncrypted { .. }), "{elsewhere}");
+    }
 }

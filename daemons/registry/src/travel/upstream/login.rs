@@ -29,6 +29,8 @@ use super::{
 const LONGEST_TOKEN: usize = 64 * 1024;
 /// How long a token is good for that does not say: the specification's words.
 const USUAL_LIFE: u64 = 60;
+/// A token is not used for longer, whatever it says.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// A token is not used in its last seconds, so that it does not end on the way.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -71,7 +73,8 @@ impl Passes {
         let mut passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         passes.retain(|_, (_, until)| *until > now);
-        passes.insert(repository.to_owned(), (pass, now + life.saturating_sub(MARGIN)));
+        let life = life.min(LONGEST_LIFE).saturating_sub(MARGIN);
+        passes.insert(repository.to_owned(), (pass, now + life));
     }
 
     /// Answers the challenge of a 401: what the request is to be sent again with.
@@ -207,6 +210,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    /// A regression test: the end of such a token is no time that there is, and the daemon's task panicked.
+    #[tokio::test]
+    async fn a_token_for_ever_is_kept_for_a_day() {
+        let passes = Passes::default();
+        passes.keep("team/app", HeaderValue::from_static("Bearer x"), Duration::from_secs(u64::MAX));
+        assert!(passes.get("team/app").is_some());
+    }
 
     #[test]
     fn challenges_are_read_as_registries_write_them() {

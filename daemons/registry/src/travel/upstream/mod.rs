@@ -29,6 +29,7 @@ use super::{
     error::TravelError,
     flight::Opened,
     manifest::LONGEST_MANIFEST,
+    onward::Onward,
     peer::{KEPT, Resolved},
 };
 use crate::{Digest, Reference, chunks::Hasher};
@@ -51,6 +52,7 @@ pub(crate) struct Upstream {
     login: Login,
     passes: Passes,
     pub(crate) kept: Arc<Semaphore>,
+    pub(crate) onward: Onward,
 }
 
 /// Whether the answer to a request may be that there is no such thing.
@@ -71,11 +73,12 @@ impl Upstream {
         let file = settings.credentials.as_ref().map(|path| path.to_string_lossy().into_owned());
         Ok(Self {
             prefix: settings.prefix.to_string(),
+            client: HttpClient::new(&url)?,
             url,
-            client: HttpClient::new()?,
             login: Login { credentials: credentials.clone(), file },
             passes: Passes::default(),
             kept: Arc::new(Semaphore::new(KEPT)),
+            onward: Onward::default(),
         })
     }
 

@@ -1,11 +1,14 @@
 //! What arrives is something else than what was asked for: nothing of it is kept.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt;
-use registry::travel::TravelError;
+use registry::{Key, records::BlobRecord, travel::TravelError};
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -103,6 +106,77 @@ async fn a_manifest_of_another_digest_is_refused() {
         .await;
     }
     assert!(leaf.storage().index().repositories().is_empty());
+}
+
+/// A regression test: the fetch ended well, and nobody had the blob.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_the_collector_takes_while_it_is_given_to_another_repository_is_fetched_again() {
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    hub.close().await;
+    let blob = content(7, 50_000);
+    let digest = harness::push(leaf.storage(), &harness::repository("team/app"), &blob).await.unwrap();
+    let (collector, marked, given) = (leaf.storage().clone(), sha256(&blob), blob.clone());
+    let mark = move || {
+        let there = collector.index().blob(&marked).unwrap();
+        let dying = BlobRecord { dying: true, ..(*there.record).clone() };
+        let key = Key::Blob(marked.clone());
+        tokio::task::block_in_place(|| {
+            let marking = collector.ledger().update(&key, there.revision, &dying);
+            // That it was marked before is as good.
+            let _ = tokio::runtime::Handle::current().block_on(marking);
+        });
+    };
+    let is_marked = AtomicBool::new(false);
+    let _liar = liar(&hub, move |operation, request| match operation {
+        "blob" => {
+            let offset = usize::try_from(request["offset"].as_u64().unwrap()).unwrap();
+            let head = json!({ "v": 1, "offset": offset, "size": given.len(), "last": true });
+            (head, given.slice(offset..))
+        }
+        _ => {
+            if request["repository"] == "other/app" && !is_marked.swap(true, Ordering::SeqCst) {
+                mark();
+            }
+            (json!({ "v": 1, "size": given.len() }), Bytes::new())
+        }
+    })
+    .await;
+    let team = harness::repository("third/app");
+    harness::until("the link is up", async || leaf.travel().size(&team, &digest).await.is_ok()).await;
+    let answer = leaf.get("other/app", &digest).await;
+    assert!(!matches!(answer, Ok(None)), "it is neither there nor on its way");
+    harness::until("the blob is here", async || {
+        leaf.get("other/app", &digest).await.is_ok_and(|got| got.as_ref() == Some(&blob))
+    })
+    .await;
+    let is_live = leaf.storage().index().blob(&digest).is_some_and(|blob| !blob.dying);
+    assert!(is_live, "its bytes are new ones");
+}
+
+/// A regression test: all that came was put into memory, gigabytes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_longer_as_a_blob_is_refused_at_once() {
+    const PIECE: usize = 200_000;
+    let fleet = fleet("");
+    let mut hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    hub.close().await;
+    let digest = sha256(b"a manifest").to_string();
+    let _liar = liar(&hub, move |operation, request| match operation {
+        "blob" => {
+            let piece = content(1, PIECE.min(usize::try_from(request["length"].as_u64().unwrap()).unwrap()));
+            (json!({ "v": 1, "offset": request["offset"], "size": 10_u64 << 30 }), piece)
+        }
+        _ => (json!({ "v": 1, "digest": digest, "size": 5000 }), Bytes::new()),
+    })
+    .await;
+    harness::until("the link is up", async || {
+        let answer = leaf.fetch("team/app", "v1").await;
+        matches!(answer, Err(TravelError::Broken { message, .. }) if message.contains("has 5000 bytes"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

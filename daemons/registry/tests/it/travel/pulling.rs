@@ -1,6 +1,6 @@
 //! A leaf pulls through from its hub what it does not have.
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all};
 use registry::{Storage, travel::TravelError};
 
 use super::{
@@ -172,4 +172,25 @@ async fn without_a_way_to_the_hub_nothing_is_waited_for() {
     assert!(matches!(answer, Err(TravelError::NobodyAnswers { .. })), "{answer:?}");
     let hub = cut.travel().status().hub.unwrap();
     assert!(hub.answered.is_none() && hub.error.unwrap().contains("cannot be reached"));
+}
+
+/// A regression test: each of them waited for its own three seconds, one after another.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_want_a_manifest_of_a_silent_hub_share_one_question() {
+    let fleet = fleet("");
+    let leaf = Site::leaf(&fleet, Some("127.0.0.1:1".parse().unwrap())).await;
+    let client = leaf.client().await;
+    // It hears the questions, and says nothing.
+    let mut asked = client.subscribe("leafbox.registry.hub.shop-1.resolve").await.unwrap();
+    client.flush().await.unwrap();
+    for answer in join_all((0..10).map(|_| leaf.fetch("team/app", "v1"))).await {
+        assert!(matches!(answer, Err(TravelError::Silent { .. })), "{answer:?}");
+    }
+    let answer = leaf.fetch("team/app", "v2").await;
+    assert!(matches!(answer, Err(TravelError::Silent { .. })), "{answer:?}");
+    for tag in ["v1", "v2"] {
+        let request = asked.next().await.unwrap();
+        let request: serde_json::Value = serde_json::from_slice(&request.payload).unwrap();
+        assert_eq!(request["reference"], tag);
+    }
 }

@@ -1,12 +1,13 @@
 //! A tag that is here is answered as it is, and looked at again in the background.
 
-use registry::{records::Origin, travel::TravelError};
+use registry::{collect::Policy, records::Origin, travel::TravelError};
+use settings::fleet::Retain;
 
 use super::{
     relay::Relay,
     site::{Image, Site, fleet, layers},
 };
-use crate::harness;
+use crate::{collect, harness};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_moved_at_the_hub_moves_here_once_everything_is_here() {
@@ -56,6 +57,40 @@ async fn of_an_index_that_moved_the_platforms_come_that_were_here() {
         .await;
     assert!(leaf.has("team/app", &new_arm));
     assert!(!leaf.has("team/app", &new_amd) && !leaf.has("team/app", &old_amd));
+}
+
+/// A regression test: the platform that came first was not looked at again before the tag moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_collector_took_of_the_new_image_meanwhile_comes_again_before_the_tag_moves() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let relay = Relay::start().await;
+    relay.lead_to(hub.leaf_address());
+    let leaf = Site::leaf(&fleet, Some(relay.address)).await;
+    let image = async |number, length| hub.push("team/app", "", &layers(number, &[length])).await;
+    let old = [image(1, 5000).await, image(2, 5000).await];
+    let new = [image(3, 5000).await, image(4, 24 << 20).await];
+    let index = |[arm, amd]: &[Image; 2]| Image::index(&[("arm64", arm), ("amd64", amd)]);
+    hub.put("team/app", vec![harness::tag("v1")], &index(&old)).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    for image in &old {
+        assert!(leaf.fetch("team/app", &image.digest.to_string()).await.unwrap());
+        leaf.until_has("team/app", image).await;
+    }
+
+    relay.slow_down();
+    hub.put("team/app", vec![harness::tag("v1")], &index(&new)).await;
+    leaf.travel().refresh(&harness::repository("team/app"), &harness::tag("v1"));
+    let stored = async || leaf.storage().index().uploads().iter().any(|(_, upload)| upload.offset > 100_000);
+    harness::until("a part of the second platform is here", stored).await;
+    assert!(leaf.has("team/app", &new[0]));
+    let rule = Retain { repositories: "team/*".parse().unwrap(), tags: "**".parse().unwrap(), newest: 9 };
+    collect::pass(leaf.storage(), Policy { retain: vec![rule], ..collect::at_once() }).await;
+    assert!(!leaf.has("team/app", &new[0]), "no tag leads to it");
+    let digest = index(&new).digest;
+    harness::until("the tag has moved", async || leaf.tagged("team/app", "v1").unwrap().0 == digest).await;
+    assert!(new.iter().all(|image| leaf.has("team/app", image)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,11 @@ impl Relay {
         self.mode.send_replace(Mode::Swallow);
     }
 
+    /// Ends every connection, and takes no new one.
+    pub(crate) fn cut(&self) {
+        self.mode.send_replace(Mode::Cut);
+    }
+
     pub(crate) fn heal(&self) {
         self.left.store(u64::MAX, Ordering::SeqCst);
         // What was swallowed is gone: a connection that lost bytes cannot go on.

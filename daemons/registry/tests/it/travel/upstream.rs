@@ -2,13 +2,17 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use futures::StreamExt;
 use registry::{
     records::Origin,
     travel::{TravelError, UpstreamError},
 };
+use serde_json::json;
 use settings::Fleet;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    pushing_up::ask,
     site::{Image, Site, fleet, layers},
     upstream_registry::UpstreamRegistry,
 };
@@ -73,6 +77,57 @@ async fn a_tag_of_an_upstream_is_looked_at_again_by_its_head() {
     hub.travel().refresh(&repository, &tag);
     harness::until("the tag has moved", async || hub.tagged(HERE, "3.20").unwrap().0 == new.digest).await;
     assert!(hub.has(HERE, &new));
+}
+
+/// A regression test: the first blobs that were missing were looked at again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_that_cannot_come_keep_no_others_waiting() {
+    let upstream = UpstreamRegistry::start().await;
+    let lost = Image::new(&layers(1, &[100; 80]), None);
+    upstream.put_manifest("lost", &lost);
+    let whole = Image::new(&layers(2, &[1000]), None);
+    upstream.put("whole", &whole);
+    let hub = Site::hub(&with_upstream(&upstream, "")).await;
+    assert!(hub.fetch("docker.io/a", "lost").await.unwrap());
+    let refused = async || hub.travel().status().refused.len() == lost.blobs.len();
+    harness::until("each of them was asked for", refused).await;
+    assert!(hub.fetch("docker.io/b", "whole").await.unwrap());
+    hub.until_has("docker.io/b", &whole).await;
+}
+
+/// A regression test: requests that waited for an upstream took all turns, and the hub answered no leaf.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_upstream_says_nothing_answers_what_it_has() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let _swallowing = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tell.send(connection).unwrap();
+        }
+    }));
+    let fleet = fleet(&format!("upstreams = [{{ prefix = \"docker.io\", url = \"http://{address}\" }}]"));
+    let hub = Site::hub(&fleet).await;
+    let image = hub.push("team/app", "v1", &layers(1, &[1000])).await;
+    let client = hub.client().await;
+    let mut answers = client.subscribe("answers").await.unwrap();
+    let resolve = |repository: &str, reference: String| json!({ "v": 1, "repository": repository, "reference": reference });
+    for number in 0..100 {
+        let request = resolve(HERE, format!("v{number}")).to_string();
+        let subject = "leafbox.registry.hub.shop-1.resolve";
+        client.publish_with_reply(subject, "answers", request.into()).await.unwrap();
+    }
+    let _held = told.recv().await.unwrap();
+    let answer = ask(&hub, "shop-1", "resolve", &resolve("team/app", "v1".to_owned())).await;
+    assert_eq!(answer["digest"], image.digest.to_string(), "{answer}");
+    let mut codes = Vec::new();
+    for _ in 0..100 {
+        let answer = answers.next().await.unwrap();
+        codes.push(answer.headers.unwrap().get("Leafbox-Travel").unwrap().to_string());
+    }
+    let busy = codes.iter().filter(|code| code.contains("busy")).count();
+    assert!((30..40).contains(&busy), "{busy} were told to come later");
+    assert!(codes.iter().all(|code| code.contains("busy") || code.contains("wait")), "{codes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

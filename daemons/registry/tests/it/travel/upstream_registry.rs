@@ -67,13 +67,19 @@ impl UpstreamRegistry {
     }
 
     pub(crate) fn put(&self, tag: &str, image: &Image) {
+        self.put_manifest(tag, image);
+        let mut content = self.content.lock().unwrap();
+        for blob in &image.blobs {
+            content.blobs.insert(sha256(blob).to_string(), blob.clone());
+        }
+    }
+
+    /// An image whose blobs are lost.
+    pub(crate) fn put_manifest(&self, tag: &str, image: &Image) {
         let mut content = self.content.lock().unwrap();
         let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
         for key in [tag.to_owned(), image.digest.to_string()] {
             content.manifests.insert(key, (media_type.clone(), image.bytes.clone()));
-        }
-        for blob in &image.blobs {
-            content.blobs.insert(sha256(blob).to_string(), blob.clone());
         }
     }
 
