@@ -194,3 +194,25 @@ async fn many_who_want_a_manifest_of_a_silent_hub_share_one_question() {
         assert_eq!(request["reference"], tag);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_whose_chunks_are_lost_is_fetched_again() {
+    let fleet = fleet("");
+    let hub = Site::hub(&fleet).await;
+    let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
+    let image = hub.push("team/app", "v1", &layers(1, &[2_000_000])).await;
+    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
+        .await;
+    leaf.until_has("team/app", &image).await;
+    let digest = sha256(&image.blobs[0]);
+    let upload = leaf.storage().index().blob(&digest).unwrap().upload;
+    leaf.storage().chunks().purge(upload).await.unwrap();
+    let bytes = leaf.storage().read(&digest, 0..image.blobs[0].len() as u64).await.unwrap();
+    collect(bytes).await.unwrap_err();
+    let there = async || leaf.storage().blob(&harness::repository("team/app"), &digest).await.unwrap();
+    harness::until("given up", async || there().await.is_none()).await;
+    assert_eq!(leaf.get("team/app", &digest).await.unwrap().as_ref(), Some(&image.blobs[0]));
+    harness::until("here again", async || there().await.is_some()).await;
+    let bytes = leaf.storage().read(&digest, 0..image.blobs[0].len() as u64).await.unwrap();
+    assert!(collect(bytes).await.unwrap() == image.blobs[0]);
+}
