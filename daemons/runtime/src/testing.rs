@@ -3,13 +3,13 @@
 use std::{env, fs::OpenOptions, io::Write};
 
 /// Where skipped tests are written down, a line each; nowhere when it is not set. What a test prints
-/// that passes is not shown.
-const SKIPPED: &str = "LEAFBOX_SKIPPED";
+/// that passes is not shown. Not `LEAFBOX_…`: leafbox refuses what it does not know of those.
+const SKIPPED: &str = "SKIPPED_TESTS";
 
 /// Tells that the test of this thread, or a part of it, is skipped on this machine, and why.
 ///
 /// # Panics
-/// When the file that `LEAFBOX_SKIPPED` names cannot be written.
+/// When the file that `SKIPPED_TESTS` names cannot be written.
 pub fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("skipped {test}: {why}");
