@@ -94,7 +94,8 @@ async fn skopeo_pushes_pulls_copies_lists_and_deletes() {
     site.stop().await;
 }
 
-/// An image that buildah made of nothing is the same, byte by byte, after a push and a pull.
+/// An image that buildah made of nothing is the same, byte by byte, after a push and a pull, and its
+/// program runs: from where it is mounted, with this machine's libraries.
 #[tokio::test]
 async fn what_buildah_built_comes_back_as_it_was() {
     let home = tempfile::tempdir().unwrap();
@@ -130,6 +131,7 @@ async fn what_buildah_built_comes_back_as_it_was() {
     let image = format!("docker://{}/built/app:v1", site.address);
     let (file, policy) = (file.display().to_string(), policy.display().to_string());
     good("first", &["copy", &container, &file, "/file"]).await;
+    good("first", &["copy", &container, "/bin/echo", "/echo"]).await;
     good("first", &["commit", "--signature-policy", &policy, &container, "built"]).await;
     let to = ["--tls-verify=false", "--signature-policy", &policy, "--creds", &login];
     good("first", &[&["push"], &to[..], &["built", &image]].concat()).await;
@@ -139,6 +141,10 @@ async fn what_buildah_built_comes_back_as_it_was() {
     let again = good("second", &["from", "--pull-never", "--signature-policy", &policy, &pulled]).await;
     let mounted = good("second", &["mount", &again]).await;
     assert_eq!(std::fs::read(Path::new(&mounted).join("file")).unwrap(), content(2, 200_000));
+    let echo = Path::new(&mounted).join("echo");
+    assert!(std::fs::read(&echo).unwrap() == std::fs::read("/bin/echo").unwrap());
+    let said = Command::new(&echo).arg("from the image").output().await.unwrap();
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), "from the image\n");
     good("second", &["umount", &again]).await;
     site.stop().await;
 }
