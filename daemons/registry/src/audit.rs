@@ -41,6 +41,14 @@ pub struct About {
     pub digest: Option<Digest>,
 }
 
+impl About {
+    /// About a manifest or tag, by what it was called.
+    pub fn named(repository: &Repository, reference: impl ToString) -> Self {
+        let (repository, reference) = (Some(repository.clone()), Some(reference.to_string()));
+        Self { repository, reference, digest: None }
+    }
+}
+
 impl audit::What for What {
     const DAEMON: &'static str = "registry";
     type About = About;

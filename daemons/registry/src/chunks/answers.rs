@@ -29,13 +29,17 @@ struct ApiError {
     description: String,
 }
 
+/// Whether nats-server's error says that JetStream or the account is full, and not just the stream.
+pub(crate) fn is_jetstream_full(err_code: u64) -> bool {
+    [code::ACCOUNT_RESOURCES_EXCEEDED, code::INSUFFICIENT_RESOURCES, code::STORAGE_RESOURCES_EXCEEDED]
+        .contains(&err_code)
+}
+
 impl ApiError {
     /// What is full, when something is.
     fn full(&self) -> Option<Limit> {
         match self.err_code {
-            code::ACCOUNT_RESOURCES_EXCEEDED
-            | code::INSUFFICIENT_RESOURCES
-            | code::STORAGE_RESOURCES_EXCEEDED => Some(Limit::JetStream),
+            code if is_jetstream_full(code) => Some(Limit::JetStream),
             // "maximum bytes exceeded" of the stream, "no space left on device" of the disk. Any other
             // failed write stays until nats-server is restarted.
             code::STREAM_STORE_FAILED => {

@@ -23,6 +23,7 @@ mod runs;
 mod store;
 mod writer;
 
+pub(crate) use answers::is_jetstream_full;
 pub use budget::Budget;
 pub use error::{ChunkError, Limit};
 pub use hasher::Hasher;

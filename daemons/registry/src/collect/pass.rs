@@ -114,14 +114,12 @@ impl Pass<'_> {
 
     /// Tells of a deletion as of one that a client asked for; links are nothing that one knows of.
     fn deleted(&self, key: &Key) {
-        let (repository, reference) = match key {
-            Key::Tag(repository, tag) => (repository, tag.to_string()),
-            Key::Manifest(repository, digest) => (repository, digest.to_string()),
+        let about = match key {
+            Key::Tag(repository, tag) => About::named(repository, tag),
+            Key::Manifest(repository, digest) => About::named(repository, digest),
             _ => return,
         };
         let Some(audit) = self.watch.audit else { return };
-        let (repository, reference) = (Some(repository.clone()), Some(reference));
-        let about = About { repository, reference, digest: None };
         audit.record(Event { about, ..Event::new(What::Deleted, BY) });
     }
 

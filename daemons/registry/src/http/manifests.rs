@@ -146,11 +146,7 @@ pub(crate) async fn write(
         .await?;
     parts.travel.pushed();
     parts.audit.record(Event {
-        about: About {
-            repository: Some(repository.clone()),
-            reference: Some(named),
-            digest: Some(stored.digest.clone()),
-        },
+        about: About { digest: Some(stored.digest.clone()), ..About::named(repository, named) },
         ..asked.event(What::Pushed)
     });
     let answer = Answer::of(StatusCode::CREATED)
@@ -186,13 +182,6 @@ pub(crate) async fn delete(
         Reference::Tag(tag) => parts.storage.delete_tag(repository, tag, by).await?,
         Reference::Digest(digest) => parts.storage.delete_manifest(repository, digest, by).await?,
     }
-    parts.audit.record(Event {
-        about: About {
-            repository: Some(repository.clone()),
-            reference: Some(reference.to_string()),
-            digest: None,
-        },
-        ..asked.event(What::Deleted)
-    });
+    parts.audit.record(Event { about: About::named(repository, &reference), ..asked.event(What::Deleted) });
     Ok(Answer::of(StatusCode::ACCEPTED).done())
 }

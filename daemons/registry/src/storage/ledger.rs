@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use super::{Ballast, StorageError, Unavailable, uploads::ATTEMPTS};
 use crate::{
     Bucket, Index, Key,
+    chunks::is_jetstream_full,
     index::{Versioned, is_marker},
     records::TagRecord,
 };
@@ -251,7 +252,9 @@ impl Ledger {
                     continue;
                 }
                 (_, Some(full)) if is_full(full) => {
-                    if !is_all_full(full) || !self.ballast.make_room(&error.to_string(), attempted).await {
+                    if !is_jetstream_full(full.0)
+                        || !self.ballast.make_room(&error.to_string(), attempted).await
+                    {
                         return Err(StorageError::Full { detail: describe_full(&error) }.into());
                     }
                 }
@@ -330,17 +333,7 @@ fn code(error: &PublishError) -> Option<ErrorCode> {
 }
 
 fn is_full(code: ErrorCode) -> bool {
-    code == ErrorCode::STREAM_STORE_FAILED || is_all_full(code)
-}
-
-/// Whether JetStream or the account is full, and not just the bucket.
-fn is_all_full(code: ErrorCode) -> bool {
-    [
-        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
-        ErrorCode::INSUFFICIENT_RESOURCES,
-        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
-    ]
-    .contains(&code)
+    code == ErrorCode::STREAM_STORE_FAILED || is_jetstream_full(code.0)
 }
 
 fn is_passing(code: ErrorCode) -> bool {

@@ -38,23 +38,26 @@ impl Usage {
 
     /// Refuses, when more is in use than there is, of which `wanted` bytes are new.
     pub(super) fn check(&self, wanted: u64) -> Result<(), StorageError> {
-        if self.used() <= self.quota { Ok(()) } else { Err(self.over(self.used(), wanted)) }
+        if self.used() <= self.quota {
+            Ok(())
+        } else {
+            Err(self.over(self.used().saturating_sub(wanted), wanted))
+        }
+    }
+
+    /// Refuses `wanted` bytes that nothing is reserved for yet, where they would not fit now.
+    pub(crate) fn check_ahead(&self, wanted: u64) -> Result<(), StorageError> {
+        if wanted <= self.left() { Ok(()) } else { Err(self.over(self.used(), wanted)) }
     }
 
     /// Refuses an upload of `total` bytes for which an empty namespace would have no room. Such a
     /// reservation is never written: others would be refused while it stands.
     pub(super) fn check_alone(&self, total: u64) -> Result<(), StorageError> {
-        let used = self.used().saturating_add(total);
-        if total <= self.quota { Ok(()) } else { Err(self.over(used, total)) }
+        if total <= self.quota { Ok(()) } else { Err(self.over(self.used(), total)) }
     }
 
     fn over(&self, used: u64, wanted: u64) -> StorageError {
-        StorageError::OverQuota {
-            namespace: self.namespace.to_string(),
-            quota: self.quota,
-            used: used.saturating_sub(wanted),
-            wanted,
-        }
+        StorageError::OverQuota { namespace: self.namespace.to_string(), quota: self.quota, used, wanted }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn follow(
     if !may_join(core, repository, digest, &source).await? {
         return Ok(None);
     }
-    let want = Want { repository: repository.clone(), source: source.clone(), is_known: false };
+    let want = Want::new(repository, &source);
     let fetch = Fetches::want(core, digest, want, Urgency::Client);
     let mut progress = fetch.progress.subscribe();
     let failures = progress.borrow().failures;
@@ -87,7 +87,7 @@ async fn may_join(
     let comes_anyhow = fetch.wants().has_repository(repository);
     match source.stat(repository, digest).await {
         Ok(Some(_)) => {
-            fetch.add(Want { repository: repository.clone(), source: source.clone(), is_known: true });
+            fetch.add(Want { is_known: true, ..Want::new(repository, source) });
             Ok(true)
         }
         Ok(None) => Ok(comes_anyhow),
@@ -128,7 +128,7 @@ async fn keep(
     if !may_join(core, repository, digest, source).await? {
         return Err(TravelError::Unknown { side: source.side() });
     }
-    let want = Want { repository: repository.clone(), source: source.clone(), is_known: false };
+    let want = Want::new(repository, source);
     Ok(Fetches::want(core, digest, want, Urgency::Kept))
 }
 

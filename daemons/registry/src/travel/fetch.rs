@@ -28,7 +28,6 @@ use super::{
 use crate::{
     Digest, Repository, UploadId,
     records::{Seconds, UploadRecord, now},
-    storage::StorageError,
 };
 
 /// How long a blob that a client asked for is tried for after the last one asked.
@@ -116,7 +115,8 @@ impl Fetch {
         let mut in_a_row = 0;
         let mut last = TravelError::Stopping;
         loop {
-            let Some(want) = self.next() else { return Err(last) };
+            let next = self.wants().next();
+            let Some(want) = next else { return Err(last) };
             let before = self.progress.borrow().offset;
             let attempt = core.stop.run_until_cancelled(self.attempt(core, &want)).await;
             let error = match attempt {
@@ -145,10 +145,6 @@ impl Fetch {
                 self.pause(core, if error.is_full() { FULL_WAIT } else { backoff.wait() }).await?;
             }
         }
-    }
-
-    fn next(&self) -> Option<Want> {
-        self.wants().next()
     }
 
     fn note(&self, error: &TravelError, is_round: bool) {
@@ -250,11 +246,7 @@ impl Fetch {
         let Some(usage) = core.storage.usage(&want.repository) else { return Ok(()) };
         let size = want.source.stat(&want.repository, &self.digest).await?;
         let wanted = size.ok_or_else(|| TravelError::Unknown { side: want.source.side() })?;
-        if wanted <= usage.left() {
-            return Ok(());
-        }
-        let (namespace, quota, used) = (usage.namespace.to_string(), usage.quota, usage.used());
-        Err(StorageError::OverQuota { namespace, quota, used, wanted }.into())
+        Ok(usage.check_ahead(wanted)?)
     }
 
     async fn open(&self, want: &Want, offset: u64) -> Result<Opened<Bytestream>, TravelError> {

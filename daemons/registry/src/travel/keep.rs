@@ -54,7 +54,7 @@ fn next(core: &Core) -> Vec<(Digest, Want)> {
         let waiting = under_way.entry(source.side()).or_default();
         if *waiting < MOST && !core.fetches.is_refused(&digest) && known.insert(digest.clone()) {
             *waiting += 1;
-            next.push((digest, Want { repository, source, is_known: false }));
+            next.push((digest, Want::new(&repository, &source)));
         }
     }
     next

@@ -16,6 +16,11 @@ pub(crate) struct Want {
 }
 
 impl Want {
+    /// One of a source that was not asked yet.
+    pub(crate) fn new(repository: &Repository, source: &Source) -> Self {
+        Self { repository: repository.clone(), source: source.clone(), is_known: false }
+    }
+
     fn is_like(&self, repository: &Repository, side: &Side) -> bool {
         self.repository == *repository && self.source.side() == *side
     }

@@ -49,19 +49,23 @@ impl<'a> Walk<'a> {
     /// A manifest by its digest, from here or brought here; `None` when the source has none. It comes
     /// before its blobs, which the collector would take for forsaken on a slow link.
     pub(super) async fn manifest(&mut self, digest: &Digest) -> Result<Option<Bytes>, TravelError> {
-        let (resolved, origin) = match self.stored(digest).await? {
+        let stored = self.stored(digest).await?;
+        let is_new = stored.is_none();
+        let (resolved, origin) = match stored {
             Some(stored) => stored,
             None => {
                 let reference = Reference::Digest(digest.clone());
                 let resolved = self.source.manifest(self.repository, &reference, None).await?;
                 let Some(resolved) = resolved else { return Ok(None) };
-                self.brought = true;
                 (resolved, self.source.origin())
             }
         };
         let bytes = resolved.bytes.clone();
         images::put(self.core, self.repository, resolved, Vec::new(), origin).await?;
-        self.core.keep.notify_one();
+        if is_new {
+            self.brought = true;
+            self.core.keep.notify_one();
+        }
         Ok(bytes)
     }
 

@@ -87,10 +87,7 @@ impl Node {
 
     /// A connection that lasts, as a daemon's.
     pub(crate) async fn client(&self) -> Client {
-        let options = runtime::ConnectOptions::plain(self.url(), "test");
-        let client = runtime::connect(&options).await.unwrap();
-        client.flush().await.unwrap();
-        client
+        client_of(self.url()).await
     }
 
     pub(crate) async fn make_streams(&self) {
@@ -108,11 +105,24 @@ impl Node {
     }
 
     pub(crate) async fn storage_with(&self, policy: Policy, cache: Cache) -> Storage {
-        let connections = ChunkConnections { write: self.client().await, read: vec![self.client().await] };
-        let chunks = ChunkStore::open(connections, Budget::default());
-        let backend = Backend { client: self.client().await, chunks, cache };
-        tokio::time::timeout(DEADLINE, Storage::open(backend, policy)).await.unwrap().unwrap()
+        storage_of(&self.url(), policy, cache).await
     }
+}
+
+/// A connection that lasts, as a daemon's.
+pub(crate) async fn client_of(url: String) -> Client {
+    let client = runtime::connect(&runtime::ConnectOptions::plain(url, "test")).await.unwrap();
+    client.flush().await.unwrap();
+    client
+}
+
+/// A storage as a daemon beside a nats-server opens it.
+pub(crate) async fn storage_of(url: &str, policy: Policy, cache: Cache) -> Storage {
+    let client = async || client_of(url.to_owned()).await;
+    let connections = ChunkConnections { write: client().await, read: vec![client().await] };
+    let chunks = ChunkStore::open(connections, Budget::default());
+    let backend = Backend { client: client().await, chunks, cache };
+    tokio::time::timeout(DEADLINE, Storage::open(backend, policy)).await.unwrap().unwrap()
 }
 
 /// Makes the registry's streams, with these lines of `[registry]` in fleet.toml.

@@ -36,6 +36,5 @@ pub(super) async fn audited<T>(
 
 /// An event about a manifest or tag, which this command changed.
 pub(super) fn event(what: What, repository: &Repository, reference: &Reference) -> Event {
-    let (repository, reference) = (Some(repository.clone()), Some(reference.to_string()));
-    Event { about: About { repository, reference, digest: None }, ..Event::new(what, BY) }
+    Event { about: About::named(repository, reference), ..Event::new(what, BY) }
 }

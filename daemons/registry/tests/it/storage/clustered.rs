@@ -7,9 +7,9 @@ use futures::future::join_all;
 use registry::{
     Algorithm, Storage,
     cache::Cache,
-    chunks::{Budget, ChunkConnections, ChunkStore, Lane},
+    chunks::Lane,
     records::{RECORDS_BUCKET, TAGS_BUCKET},
-    storage::{Backend, Policy},
+    storage::Policy,
 };
 use supervisor::{
     NatsServer,
@@ -17,7 +17,7 @@ use supervisor::{
 };
 use tempfile::TempDir;
 
-use crate::harness::{DEADLINE, body, collect, content, push, repository, sha256, until_only};
+use crate::harness::{body, client_of, collect, content, push, repository, sha256, storage_of, until_only};
 
 const NAMES: [&str; 3] = ["hub-1", "hub-2", "hub-3"];
 
@@ -40,16 +40,12 @@ async fn servers(folder: &TempDir) -> Vec<NatsServer> {
     join_all(starts).await
 }
 
-async fn connect(server: &NatsServer) -> async_nats::Client {
-    let url = format!("nats://{}", server.addresses().client.unwrap());
-    runtime::connect(&runtime::ConnectOptions::plain(url, "test")).await.unwrap()
+fn url(server: &NatsServer) -> String {
+    format!("nats://{}", server.addresses().client.unwrap())
 }
 
 async fn open(server: &NatsServer) -> Storage {
-    let connections = ChunkConnections { write: connect(server).await, read: vec![connect(server).await] };
-    let chunks = ChunkStore::open(connections, Budget::default());
-    let backend = Backend { client: connect(server).await, chunks, cache: Cache::none() };
-    tokio::time::timeout(DEADLINE, Storage::open(backend, Policy::default())).await.unwrap().unwrap()
+    storage_of(&url(server), Policy::default(), Cache::none()).await
 }
 
 /// The servers, and the storage of a daemon at each.
@@ -58,7 +54,7 @@ async fn hub(folder: &TempDir) -> (Vec<NatsServer>, Vec<Storage>) {
     let fleet = toml::from_str(&format!("name = \"fleet\"\n[nodes]\nhub = {NAMES:?}\n")).unwrap();
     let node = toml::from_str("name = \"hub-1\"\nrole = \"hub\"\n").unwrap();
     let [one, two] = Lane::ALL.map(Lane::stream);
-    let client = connect(&servers[0]).await;
+    let client = client_of(url(&servers[0])).await;
     stores::testing::make(&client, &fleet, &node, &[one, two, RECORDS_BUCKET, TAGS_BUCKET]).await;
     let context = async_nats::jetstream::new(client);
     let stream = context.get_stream(one).await.unwrap();

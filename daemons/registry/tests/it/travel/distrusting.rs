@@ -227,8 +227,7 @@ async fn a_stolen_box_hears_nothing_of_other_leaves_which_still_pull() {
     let mut heard = futures::stream::select_all(heard);
 
     let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     leaf.until_has("team/app", &image).await;
     for _ in 0..50 {
         assert!(!leaf.fetch("team/app", "v2").await.unwrap(), "every request comes to the hub");

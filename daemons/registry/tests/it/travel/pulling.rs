@@ -16,8 +16,7 @@ async fn an_image_of_the_hub_is_pulled_through_by_tag_and_kept() {
     let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
     let image = hub.push("team/app", "v1", &layers(1, &[3_000_000, 200_000, 0])).await;
     let other = hub.push("private/app", "v1", &layers(2, &[1000])).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
 
     assert_eq!(
         leaf.tagged("team/app", "v1").unwrap(),
@@ -56,8 +55,7 @@ async fn what_nobody_asked_for_follows_in_the_background_and_only_the_platform_t
     let signature = Image::new(&layers(3, &[700]), Some(&arm));
     hub.put("team/app", Vec::new(), &signature).await;
 
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     assert!(leaf.fetch("team/app", &arm.digest.to_string()).await.unwrap());
     leaf.until_has("team/app", &arm).await;
     leaf.until_has("team/app", &signature).await;
@@ -76,8 +74,7 @@ async fn a_manifest_too_long_for_one_answer_comes_as_a_blob() {
     let index = Image::index(&images);
     assert!(index.bytes.len() > 1024 * 1024, "{}", index.bytes.len());
     hub.put("team/app", vec![harness::tag("many")], &index).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "many").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "many").await;
     assert_eq!(leaf.storage().manifest_bytes(&index.digest).await.unwrap(), index.bytes);
 }
 
@@ -201,8 +198,7 @@ async fn a_blob_whose_chunks_are_lost_is_fetched_again() {
     let hub = Site::hub(&fleet).await;
     let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
     let image = hub.push("team/app", "v1", &layers(1, &[2_000_000])).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     leaf.until_has("team/app", &image).await;
     let digest = sha256(&image.blobs[0]);
     let upload = leaf.storage().index().blob(&digest).unwrap().upload;

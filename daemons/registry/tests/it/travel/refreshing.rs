@@ -18,8 +18,7 @@ async fn a_tag_that_moved_at_the_hub_moves_here_once_everything_is_here() {
     let leaf = Site::leaf(&fleet, Some(relay.address)).await;
     let (repository, tag) = (harness::repository("team/app"), harness::tag("v1"));
     let old = hub.push("team/app", "v1", &layers(1, &[1000])).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     leaf.until_has("team/app", &old).await;
 
     let new = hub.push("team/app", "v1", &layers(2, &[20_000_000])).await;
@@ -46,8 +45,7 @@ async fn of_an_index_that_moved_the_platforms_come_that_were_here() {
     let old = Image::index(&[("arm64", &old_arm), ("amd64", &old_amd)]);
     let new = Image::index(&[("arm64", &new_arm), ("amd64", &new_amd)]);
     hub.put("team/app", vec![harness::tag("v1")], &old).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     assert!(leaf.fetch("team/app", &old_arm.digest.to_string()).await.unwrap());
     leaf.until_has("team/app", &old_arm).await;
 
@@ -72,8 +70,7 @@ async fn what_the_collector_took_of_the_new_image_meanwhile_comes_again_before_t
     let new = [image(3, 5000).await, image(4, 24 << 20).await];
     let index = |[arm, amd]: &[Image; 2]| Image::index(&[("arm64", arm), ("amd64", amd)]);
     hub.put("team/app", vec![harness::tag("v1")], &index(&old)).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     for image in &old {
         assert!(leaf.fetch("team/app", &image.digest.to_string()).await.unwrap());
         leaf.until_has("team/app", image).await;
@@ -102,8 +99,7 @@ async fn a_tag_that_was_pushed_here_is_never_changed_from_elsewhere() {
     let ours = leaf.push("team/app", "v1", &layers(2, &[1000])).await;
     // Another tag shows that the hub is reached.
     hub.put("team/app", vec![harness::tag("v2")], &theirs).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v2").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v2").await;
     leaf.travel().refresh(&harness::repository("team/app"), &harness::tag("v1"));
     assert!(leaf.fetch("team/app", "v1").await.unwrap(), "it is here");
     assert_eq!(leaf.tagged("team/app", "v1").unwrap(), (ours.digest.clone(), Origin::Pushed));
@@ -124,8 +120,7 @@ async fn a_tag_stays_when_the_hub_is_gone_or_has_it_no_longer() {
     let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
     let (repository, tag) = (harness::repository("team/app"), harness::tag("v1"));
     let image = hub.push("team/app", "v1", &layers(1, &[1000])).await;
-    harness::until("the link is up", async || leaf.fetch("team/app", "v1").await.is_ok_and(|here| here))
-        .await;
+    leaf.until_fetched("team/app", "v1").await;
     hub.storage().delete_tag(&repository, &tag, "test").await.unwrap();
     leaf.travel().refresh(&repository, &tag);
     harness::until("nobody looks any more", async || leaf.travel().status().renewing.is_empty()).await;

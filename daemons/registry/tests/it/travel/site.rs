@@ -264,6 +264,14 @@ impl Site {
             && image.blobs.iter().all(|blob| index.link(&repository, &sha256(blob)).is_some())
     }
 
+    /// Fetches a manifest as soon as the link is up.
+    pub(crate) async fn until_fetched(&self, repository: &str, reference: &str) {
+        harness::until("the link is up", async || {
+            self.fetch(repository, reference).await.is_ok_and(|here| here)
+        })
+        .await;
+    }
+
     pub(crate) async fn until_has(&self, repository: &str, image: &Image) {
         harness::until(&format!("all of {repository} is here"), async || self.has(repository, image)).await;
     }

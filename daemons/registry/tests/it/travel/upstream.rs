@@ -138,7 +138,7 @@ async fn a_leaf_has_the_hub_ask_the_upstream() {
     let fleet = with_upstream(&upstream, "");
     let hub = Site::hub(&fleet).await;
     let leaf = Site::leaf(&fleet, Some(hub.leaf_address())).await;
-    harness::until("the link is up", async || leaf.fetch(HERE, "3.20").await.is_ok_and(|here| here)).await;
+    leaf.until_fetched(HERE, "3.20").await;
     for blob in &image.blobs {
         assert!(leaf.get(HERE, &sha256(blob)).await.unwrap().unwrap() == *blob);
     }
